@@ -1,0 +1,25 @@
+package history
+
+import "time"
+
+// This file is the package's only use of the wall clock.
+
+// sinceNow is a clock that begins at 0 now and never runs backwards.
+func sinceNow() func() time.Duration {
+	start := time.Now()
+	return func() time.Duration { return time.Since(start) }
+}
+
+// every calls do once in a while until stop is closed.
+func every(interval time.Duration, stop <-chan struct{}, do func()) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+			do()
+		}
+	}
+}

@@ -1,0 +1,245 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+)
+
+// LineMax is the most bytes that one line of a history may have.
+const LineMax = 16 << 20
+
+// ErrLineTooLong is what a longer line gives, written or read.
+var ErrLineTooLong = errors.New("longer than the 16 MiB that a line of a history may have")
+
+// appendLine appends the operation's line, with its line break.
+func appendLine(b []byte, op *Op) []byte {
+	b = append(b, `{"index":`...)
+	b = strconv.AppendInt(b, op.Index, 10)
+	b = append(b, `,"time":`...)
+	b = strconv.AppendInt(b, int64(op.Time), 10)
+	b = append(b, `,"type":"`...)
+	b = append(b, op.Type.String()...)
+	b = append(b, `","process":`...)
+	if op.Process.IsClient() {
+		b = strconv.AppendInt(b, int64(op.Process), 10)
+	} else {
+		b = appendString(b, op.Process.String())
+	}
+	b = appendString(append(b, `,"f":`...), op.F)
+	if op.Key != "" {
+		b = appendString(append(b, `,"key":`...), op.Key)
+	}
+	b = append(b, `,"value":`...)
+	if op.Value == nil {
+		b = append(b, "null"...)
+	} else {
+		b = append(b, op.Value...)
+	}
+	if op.Version != 0 {
+		b = strconv.AppendInt(append(b, `,"version":`...), op.Version, 10)
+	}
+	if op.Revision != 0 {
+		b = strconv.AppendInt(append(b, `,"revision":`...), op.Revision, 10)
+	}
+	if op.Node != "" {
+		b = appendString(append(b, `,"node":`...), op.Node)
+	}
+	if op.Error != "" {
+		b = appendString(append(b, `,"error":`...), op.Error)
+	}
+	return append(b, '}', '\n')
+}
+
+// decoder reads lines. It keeps one copy of each name, and gives values memory of their own.
+type decoder struct {
+	names map[string]string
+	arena []byte
+	// What the line said, beside the operation that it fills.
+	op                *Op
+	hasIndex, hasTime bool
+	hasProcess, hasF  bool
+}
+
+const (
+	// namesMax bounds how many names a decoder remembers: keys come and go in a long run.
+	namesMax = 1 << 14
+	// nameBytesMax is the longest text that is worth remembering.
+	nameBytesMax = 64
+	// arenaBytes is how much memory for values is taken at a time. A value that is kept keeps its arena.
+	arenaBytes = 32 << 10
+)
+
+func newDecoder() *decoder { return &decoder{names: make(map[string]string)} }
+
+// decode reads one line into op. ordinal is how many operations came before it: the index where the line has none.
+// Fields that it does not know are checked for their syntax and left out; of a repeated field the last counts.
+func (d *decoder) decode(line []byte, ordinal int64, op *Op) error {
+	*op = Op{}
+	d.op, d.hasIndex, d.hasTime, d.hasProcess, d.hasF = op, false, false, false, false
+	end, err := eachField(line, skipSpace(line, 0), 1, d.field)
+	if err != nil {
+		return err
+	}
+	if end = skipSpace(line, end); end != len(line) {
+		return syntaxError(end, "more behind the end of the object")
+	}
+	switch {
+	case op.Type == 0:
+		return errors.New(`no "type"`)
+	case !d.hasProcess:
+		return errors.New(`no "process"`)
+	case !d.hasF:
+		return errors.New(`no "f"`)
+	}
+	if !d.hasIndex {
+		op.Index = ordinal
+	}
+	if !d.hasTime {
+		op.Time = time.Duration(op.Index)
+	}
+	return nil
+}
+
+// field takes one field of the line. null is a field that is not there.
+func (d *decoder) field(name, value []byte) error {
+	plain, err := unquote(name)
+	if err != nil {
+		return err
+	}
+	op := d.op
+	null := value[0] == 'n'
+	switch string(plain) {
+	case "index":
+		d.hasIndex = !null
+		op.Index, err = integer(value)
+	case "time":
+		d.hasTime = !null
+		var ns int64
+		ns, err = integer(value)
+		op.Time = time.Duration(ns)
+	case "type":
+		op.Type, err = d.parseType(value)
+	case "process":
+		d.hasProcess = !null
+		op.Process, err = parseProcess(value)
+	case "f":
+		d.hasF = !null
+		op.F, err = d.text(value)
+	case "key":
+		op.Key, err = d.text(value)
+	case "value":
+		op.Value = d.keep(value)
+	case "version":
+		op.Version, err = integer(value)
+	case "revision":
+		op.Revision, err = integer(value)
+	case "node":
+		op.Node, err = d.text(value)
+	case "error":
+		op.Error, err = d.text(value)
+	}
+	if err != nil {
+		return fmt.Errorf("%q: %w", plain, err)
+	}
+	return nil
+}
+
+func (d *decoder) parseType(value []byte) (Type, error) {
+	switch string(value) {
+	case "null":
+		return 0, nil
+	case `"invoke"`:
+		return Invoke, nil
+	case `"ok"`:
+		return OK, nil
+	}
+	s, err := d.text(value)
+	if err != nil {
+		return 0, err
+	}
+	return ParseType(s)
+}
+
+func parseProcess(value []byte) (Process, error) {
+	switch string(value) {
+	case `"nemesis"`:
+		return Nemesis, nil
+	case `"evidence"`:
+		return Evidence, nil
+	}
+	n, err := integer(value)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf(`%.40s: want a number from 0, "nemesis" or "evidence"`, value)
+	}
+	return Process(n), nil
+}
+
+// integer is the number that value is; null is 0.
+func integer(value []byte) (int64, error) {
+	if value[0] == 'n' {
+		return 0, nil
+	}
+	digits, limit := value, uint64(math.MaxInt64)
+	if value[0] == '-' {
+		digits, limit = value[1:], 1<<63
+	}
+	var n uint64
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, fmt.Errorf("%.40s: want an integer", value)
+		}
+		if digit := uint64(c - '0'); n > (limit-digit)/10 {
+			return 0, fmt.Errorf("%.40s: want an integer of 64 bits", value)
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	if value[0] == '-' {
+		return -int64(n), nil //nolint:gosec // n is at most 1<<63, whose negative is the least int64
+	}
+	return int64(n), nil //nolint:gosec // n is at most math.MaxInt64
+}
+
+// text is a string's meaning, or the JSON text of anything else: imported histories have numbers as keys
+// and lists as errors. null is the empty text.
+func (d *decoder) text(value []byte) (string, error) {
+	switch value[0] {
+	case 'n':
+		return "", nil
+	case '"':
+		var err error
+		if value, err = unquote(value); err != nil {
+			return "", err
+		}
+	}
+	if len(value) > nameBytesMax {
+		return string(value), nil
+	}
+	if s, ok := d.names[string(value)]; ok {
+		return s, nil
+	}
+	if len(d.names) >= namesMax {
+		clear(d.names)
+	}
+	s := string(value)
+	d.names[s] = s
+	return s, nil
+}
+
+// keep copies a value; null is nil.
+func (d *decoder) keep(value []byte) []byte {
+	if value[0] == 'n' {
+		return nil
+	}
+	if len(value) > arenaBytes/4 {
+		return append([]byte(nil), value...)
+	}
+	if len(value) > cap(d.arena)-len(d.arena) {
+		d.arena = make([]byte, 0, arenaBytes)
+	}
+	start := len(d.arena)
+	d.arena = append(d.arena, value...)
+	return d.arena[start:len(d.arena):len(d.arena)]
+}

@@ -1,0 +1,156 @@
+package history
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+)
+
+// Rule is one that every history keeps.
+type Rule string
+
+// The rules. Pairs and Validate check all of them; a File checks the first two whenever it is read.
+const (
+	RuleIndex        Rule = "indexes rise"
+	RuleTime         Rule = "time never runs backwards"
+	RuleType         Rule = "types are invoke, ok, fail and info"
+	RuleProcess      Rule = "processes are clients, the nemesis or evidence"
+	RuleOneOpen      Rule = "a process has one open operation at a time"
+	RuleInvocation   Rule = "a completion follows its invocation"
+	RuleSameFunction Rule = "a completion has its invocation's function"
+	RuleAfterInfo    Rule = "a client process never runs again after an unknown outcome"
+)
+
+// RuleError tells which operation broke which rule.
+type RuleError struct {
+	Rule Rule
+	// Line is which operation it is, counted from 1: the line in a file without blank lines.
+	Line  int64
+	Index int64
+	Why   string
+}
+
+func (e *RuleError) Error() string {
+	return fmt.Sprintf("line %d, index %d: %s (rule: %s)", e.Line, e.Index, e.Why, e.Rule)
+}
+
+// Pair is an operation: its invocation and, where there is one, its completion.
+type Pair struct {
+	Invoke   Op
+	Complete Op
+	// HasComplete is false for an operation that was still open at the end: its outcome is unknown.
+	HasComplete bool
+}
+
+// Outcome is the completion's type; Info where there is none.
+func (p *Pair) Outcome() Type {
+	if !p.HasComplete {
+		return Info
+	}
+	return p.Complete.Type
+}
+
+// Pairs yields every operation of the clients and the nemesis, in the order of their completions, then the ones
+// that have none, in the order of their invocations. Evidence is no operation: it is in Ops only.
+// It ends with the first error: the source's, or a *RuleError. Memory grows with the number of processes that
+// were open at once or ended with an unknown outcome.
+func Pairs(src Source) iter.Seq2[Pair, error] {
+	return func(yield func(Pair, error) bool) {
+		p := pairer{open: make(map[Process]Op), ended: make(map[Process]struct{})}
+		for op, err := range src.Ops() {
+			if err != nil {
+				yield(Pair{}, err)
+				return
+			}
+			pair, completed, err := p.take(op)
+			if err != nil {
+				yield(Pair{}, err)
+				return
+			}
+			if completed && !yield(pair, nil) {
+				return
+			}
+		}
+		byIndex := func(a, b Op) int { return cmp.Compare(a.Index, b.Index) }
+		for _, op := range slices.SortedFunc(maps.Values(p.open), byIndex) {
+			if !yield(Pair{Invoke: op}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// ClientPairs is Pairs without the nemesis.
+func ClientPairs(src Source) iter.Seq2[Pair, error] {
+	return func(yield func(Pair, error) bool) {
+		for p, err := range Pairs(src) {
+			if err == nil && !p.Invoke.Process.IsClient() {
+				continue
+			}
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+}
+
+// Validate reads the whole history and returns the source's error, or the first rule broken as a *RuleError.
+func Validate(src Source) error {
+	for _, err := range Pairs(src) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pairer joins completions to invocations and holds the rules.
+type pairer struct {
+	open  map[Process]Op
+	ended map[Process]struct{}
+	order order
+	line  int64
+}
+
+// take adds the next operation. completed: it ended the pair that is returned.
+func (p *pairer) take(op Op) (pair Pair, completed bool, err error) {
+	p.line++
+	if err := p.order.check(&op, p.line); err != nil {
+		return Pair{}, false, err
+	}
+	broken := func(r Rule, why string) error {
+		return &RuleError{Rule: r, Line: p.line, Index: op.Index, Why: fmt.Sprintf("process %s, %s %s: %s", op.Process, op.Type, op.F, why)}
+	}
+	switch {
+	case op.Type < Invoke || op.Type > Info:
+		return Pair{}, false, broken(RuleType, "no such type")
+	case op.Process == Evidence:
+		return Pair{}, false, nil
+	case op.Process < Evidence:
+		return Pair{}, false, broken(RuleProcess, "no such process")
+	}
+	invoked, isOpen := p.open[op.Process]
+	if op.Type == Invoke {
+		if isOpen {
+			return Pair{}, false, broken(RuleOneOpen, fmt.Sprintf("index %d is still open", invoked.Index))
+		}
+		if _, ended := p.ended[op.Process]; ended {
+			return Pair{}, false, broken(RuleAfterInfo, "an earlier operation's outcome is unknown")
+		}
+		p.open[op.Process] = op
+		return Pair{}, false, nil
+	}
+	if !isOpen {
+		return Pair{}, false, broken(RuleInvocation, "nothing is open")
+	}
+	if invoked.F != op.F {
+		return Pair{}, false, broken(RuleSameFunction, fmt.Sprintf("index %d invoked %s", invoked.Index, invoked.F))
+	}
+	delete(p.open, op.Process)
+	if op.Type == Info && op.Process.IsClient() {
+		p.ended[op.Process] = struct{}{}
+	}
+	return Pair{Invoke: invoked, Complete: op, HasComplete: true}, true, nil
+}
