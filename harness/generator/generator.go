@@ -1,10 +1,15 @@
 // Package generator decides which operation comes next. Generators are pure values: asking one for
 // an operation gives the operation and the generator to ask next, and changes nothing else, so that
 // an answer may be thrown away and asked for again. Clock and chance come with the Context.
+//
+// Chance is counter based: in a Context, Rand is a stream that starts afresh at each question, told
+// apart by a seed and by how many operations were dispatched so far. Asking twice gives the same answer
+// twice. Seeded sets the seed; EachWorker, Any, Seq and Phases give each of their parts a stream and a
+// counter of its own. So what a part draws depends on the seed and on how often it was drawn from,
+// never on who asked when: each worker's n-th operation is the same in every run of a seed.
 package generator
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"github.com/faultline/faultline/harness/history"
@@ -14,37 +19,44 @@ import (
 type Status uint8
 
 // The three answers. Ready: here is an operation (its Time may lie in the future: it is to be
-// invoked then, and not before). Pending: nothing now, ask again after the next event. Done: never again.
+// invoked then, and not before). Pending: nothing now, ask again after the next event, and also when
+// the returned operation's Time has come, if that is not 0. Done: never again.
 const (
 	Done Status = iota
 	Pending
 	Ready
 )
 
-// Generator yields operations for the free workers of a Context.
+// Generator yields operations for the free workers of a Context. Its dynamic type must be comparable
+// (a pointer is): generators that did not change are told by ==.
 type Generator interface {
 	// Next proposes the next operation. Its Process must be one of the Context's free ones;
 	// generators that do not care take Context.Anyone. It must be a pure function of its arguments.
+	//
+	// The returned generator is the one to go on with: for Ready if and only if the operation was
+	// dispatched, for Pending in any case. So a generator that counts time from when it was first
+	// asked notes it in an answer of Pending whose Time is ctx.Now, which asks to be asked again at once.
 	Next(ctx *Context) (history.Op, Status, Generator)
 	// Update tells the generator of an event: an operation (its own or another's) that was invoked or completed.
 	// It is given the generator that Next returned, and returns the one to go on with.
 	Update(ctx *Context, event history.Op) Generator
 }
 
-// Worker is a thread of the runner. It has one process at a time; after an operation of unknown
-// outcome a new process takes its place. Clients are 0, 1, …; NemesisWorker is the nemesis.
-type Worker int
+// pendingUntil is the answer Pending, to be asked again at a time; 0: after the next event only.
+func pendingUntil(at time.Duration, g Generator) (history.Op, Status, Generator) {
+	return history.Op{Time: at}, Pending, g
+}
 
-// NemesisWorker runs the nemesis's operations, one at a time.
-const NemesisWorker Worker = -1
+// done is the answer Done.
+func done() (history.Op, Status, Generator) { return history.Op{}, Done, nil }
 
-// Context is what a generator may know: the time, the source of chance, and who is free.
-type Context struct {
-	// Now is the time since the run began.
-	Now time.Duration
-	// Rand is the source of chance. Where it was seeded (Seeded, EachWorker) it depends on the seed,
-	// the label and how many operations were dispatched there, not on who asked when.
-	Rand *rand.Rand
-	// Threads are the workers that this generator may use, a view of the runner's.
-	Threads Threads
+// sooner is the earlier of two times to ask again, where 0 means never.
+func sooner(a, b time.Duration) time.Duration {
+	switch {
+	case a == 0:
+		return b
+	case b == 0:
+		return a
+	}
+	return min(a, b)
 }
