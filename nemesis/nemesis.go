@@ -4,6 +4,8 @@
 package nemesis
 
 import (
+	"context"
+	"net"
 	"time"
 
 	"github.com/faultline/faultline/harness"
@@ -14,13 +16,17 @@ import (
 type Env struct {
 	System harness.System
 	Nodes  []harness.Node
-	// Clients is the address that the clients' traffic comes from, as the nodes see it.
+	// Clients is the address that the clients' traffic comes from, as the nodes see it. Empty: it is not
+	// known, and faults of the links to the clients are refused.
 	Clients string
+	// Dial opens a TCP connection the way that the clients do, to prove that they are cut off; nil: from this process.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
 }
 
 // Options are how often faults strike.
 type Options struct {
 	// Interval is from one fault's start to the next one's in the same family; each lasts half of it.
+	// Where families take turns it is from one fault's start to the next one's, of whichever family.
 	Interval time.Duration
 	// Overlap: families run independently and may be in force together. Otherwise one fault at a time: the
 	// families take turns.
@@ -32,32 +38,61 @@ type Options struct {
 type Package struct {
 	// Requested are the entries of --nemesis after expansion: "partition:leader", "kill".
 	Requested []string
-	// Generator yields start and stop operations for the nemesis worker, until the run's time is over. Nil: no faults.
+	// Generator yields start and stop operations for the nemesis worker, for as long as it is asked; Phases ends it
+	// with the run's time. Planned times count from the beginning of the run. Nil: no faults.
 	Generator generator.Generator
-	// Nemesis performs them, and heal, await-healthy and members.
+	// Nemesis performs them, and heal, await-healthy, members and final-reads.
 	Nemesis harness.Nemesis
 }
 
-// Fault is a row of the table of faults.
-type Fault struct {
-	Family string
-	// Doc is one line for help texts and the README.
-	Doc string
-	// Words are what may stand behind "family:".
-	Words []Word
-	// Voids are the promises that the fault breaks by its nature, with why; faults that void none take part in "all".
-	Voids []string
-	// New checks that the system and the nodes can do it and prepares it. It has no effect on the nodes.
-	New func(env Env, words []string, o Options) (action, error)
+// New prepares the faults of a list (see Parse) for this system on these nodes. It has no effect on them. What
+// can't be done is refused here, with ErrUsage or ErrImpossible; no fault is left out in silence, but
+// for those of "all". The Nemesis can heal, await health and compare members even where the list is "none".
+func New(env Env, list string, o Options) (Package, error) {
+	scope := env.Scope()
+	requests, err := Check(list, scope)
+	if err != nil {
+		return Package{}, err
+	}
+	pkg := Package{Nemesis: newBreaker(env, scope, o)}
+	if len(requests) == 0 {
+		return pkg, nil
+	}
+	if o.Interval <= 0 {
+		return Package{}, refuse(ErrUsage, "the nemesis interval is %v: it must be longer than 0", o.Interval)
+	}
+	for _, r := range requests {
+		pkg.Requested = append(pkg.Requested, r.String())
+	}
+	pkg.Generator, err = newSchedule(scope, requests, o)
+	if err != nil {
+		return Package{}, err
+	}
+	return pkg, nil
 }
 
-// Word is one that a family understands.
-type Word struct {
-	Name string
-	// Kind is target, shape, link, component or way; at most one word of a kind may be given.
-	Kind string
-	Doc  string
+// Scope is what of an Env decides which faults can be done. It can be known before any node is up, so that
+// bad words are refused before anything starts.
+type Scope struct {
+	Nodes      []string
+	Components []string
+	Links      []harness.Link
+	// Leader: the system can tell who leads.
+	Leader bool
+	// NoClients: the address that the clients come from is not known.
+	NoClients bool
 }
 
-// action is a fault as prepared for a run.
-type action any
+// Scope is the scope of this environment.
+func (e Env) Scope() Scope {
+	s := Scope{NoClients: e.Clients == ""}
+	for _, n := range e.Nodes {
+		s.Nodes = append(s.Nodes, n.Name())
+	}
+	if e.System != nil {
+		s.Components = e.System.Components()
+		s.Links = e.System.Links()
+		_, s.Leader = e.System.(harness.Leader)
+	}
+	return s
+}

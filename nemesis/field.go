@@ -1,0 +1,79 @@
+package nemesis
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/faultline/faultline/harness"
+)
+
+// field is where faults act: the Env of a run, and the bounds of the proofs.
+type field struct {
+	Env
+	scope Scope
+	// probe bounds one connection attempt through a cut; count, how long counters may take to show the effect.
+	probe, count time.Duration
+}
+
+func (f *field) node(name string) (harness.Node, error) {
+	for _, n := range f.Nodes {
+		if n.Name() == name {
+			return n, nil
+		}
+	}
+	return nil, fmt.Errorf("no node %q in this run (it has %v)", name, f.scope.Nodes)
+}
+
+// each does something on several nodes at once, on all of them whatever happens on one, and joins the errors.
+func (f *field) each(names []string, do func(i int, n harness.Node) error) error {
+	errs := make([]error, len(names))
+	var wg sync.WaitGroup
+	for i, name := range names {
+		n, err := f.node(name)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		wg.Go(func() {
+			if err := do(i, n); err != nil {
+				errs[i] = fmt.Errorf("node %s: %w", name, err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// leaderTimeout bounds the question who leads: where nobody answers, nobody leads.
+const leaderTimeout = 5 * time.Second
+
+// leader asks the system for its leader; that there is none makes the fault moot.
+func (f *field) leader(ctx context.Context) (string, error) {
+	l, ok := f.System.(harness.Leader)
+	if !ok {
+		return "", skip("%s can't tell its leader", f.System.Name())
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
+	defer cancel()
+	name, err := l.Leader(ctx)
+	if err != nil {
+		return "", skip("no leader is known: %v", err)
+	}
+	if _, err := f.node(name); err != nil {
+		return "", skip("the leader %q is no node of this run", name)
+	}
+	return name, nil
+}
+
+func encode(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		// Only a type that can't be JSON gets here: a mistake in this package.
+		panic(err)
+	}
+	return b
+}
