@@ -1,7 +1,8 @@
 package harness
 
 import (
-	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/faultline/faultline/harness/generator"
@@ -25,7 +26,7 @@ type Test struct {
 	// Concurrency is the number of workers, each with one process at a time: at first process w,
 	// after an unknown outcome w + Concurrency, and so on.
 	Concurrency int
-	// Generator yields the operations of clients and of the nemesis.
+	// Generator yields the operations of clients and of the nemesis. It is asked in one goroutine.
 	Generator generator.Generator
 	Open      OpenClient
 	// Nemesis may be nil where the generator never asks for it.
@@ -35,8 +36,9 @@ type Test struct {
 	// workers. It must be fast and safe for concurrent use.
 	Observe func(history.Op)
 	// Grace bounds how long the run waits for open operations after it was cancelled, before it records them as info.
+	// 0 is DefaultGrace.
 	Grace time.Duration
-	// HealTimeout bounds the nemesis's Heal that ends every run, however it ended.
+	// HealTimeout bounds the nemesis's Heal that ends every run, however it ended. 0 is DefaultHealTimeout.
 	HealTimeout time.Duration
 }
 
@@ -52,8 +54,21 @@ type ClientOptions struct {
 // can't serve. It is the column that joins a system-neutral workload to a system.
 type NewClients func(sys System, o ClientOptions) (OpenClient, error)
 
-// Run's contract: it draws operations from t.Generator until that is done or ctx is, invokes them, and
-// records everything in t.History. Whatever happens (ctx cancelled, a client's panic, an error of the
-// history) every open operation gets its completion, and t.Nemesis.Heal is called at the end.
-// The error is the harness's (history broken, a generator that proposes a busy process); nil says nothing about the system.
-var _ func(ctx context.Context, t Test) error = Run
+// What a Test's zero durations mean.
+const (
+	DefaultGrace       = 5 * time.Second
+	DefaultHealTimeout = time.Minute
+)
+
+// check tells what keeps a test from being run.
+func (t *Test) check() error {
+	switch {
+	case len(t.Nodes) == 0:
+		return errors.New("the test has no nodes")
+	case t.Concurrency < 1:
+		return fmt.Errorf("the test has %d workers; it needs at least 1", t.Concurrency)
+	case t.Generator == nil, t.Open == nil, t.History == nil:
+		return errors.New("the test needs a generator, clients and a history")
+	}
+	return nil
+}

@@ -58,7 +58,7 @@ func (d *Dispatcher) Next(now time.Duration) (op history.Op, w Worker, s Status,
 		d.ctx.leave(old)
 		switch {
 		case status == Done:
-			d.done, d.g = true, nil
+			d.Stop()
 			return history.Op{}, 0, Done, nil
 		case status == Ready && op.Time <= d.ctx.Now:
 			d.g = next
@@ -94,6 +94,9 @@ func (d *Dispatcher) dispatch(op history.Op) (Worker, error) {
 	d.update(op)
 	return w, nil
 }
+
+// Stop ends the generator: it is neither asked nor told of anything any more.
+func (d *Dispatcher) Stop() { d.done, d.g = true, nil }
 
 // Complete tells of the completion of an open operation. Its worker is free again, with a new process
 // if the outcome is unknown (the nemesis keeps its own).
