@@ -1,0 +1,257 @@
+package etcd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// Source is where a binary came from.
+type Source string
+
+// The four sources, in the order in which they are tried.
+const (
+	SourceGiven   Source = "given"   // a file that the user named
+	SourceCache   Source = "cache"   // installed earlier
+	SourceRelease Source = "release" // the project's release archive
+	SourceModule  Source = "module"  // built from the Go module
+)
+
+// Binary is an etcd that was found, with what goes into the run's record.
+type Binary struct {
+	// Path is on the driver.
+	Path string `json:"path"`
+	// Version is what the binary is, without a leading v.
+	Version string `json:"version"`
+	SHA256  string `json:"sha256"`
+	Source  Source `json:"source"`
+	// Origin is the URL or the module that it was made from; for a given one, its path.
+	Origin string `json:"origin"`
+	// Note says what the user should know about the choice, such as that the newest patch was taken from
+	// the cache because nobody could be asked; empty where there is nothing to say.
+	Note string `json:"note,omitempty"`
+}
+
+// DefaultReleases is where the etcd project publishes its archives.
+const DefaultReleases = "https://github.com/etcd-io/etcd/releases/download"
+
+// Installer finds or makes an etcd binary of a version for linux. Several of them, in several processes,
+// may work on one cache. The zero value of every field but Cache is a sensible default.
+type Installer struct {
+	// Cache is the folder that binaries are kept in; it is made when needed.
+	Cache string
+	// Releases is the URL under which are v3.5.4/etcd-v3.5.4-linux-amd64.tar.gz and v3.5.4/SHA256SUMS.
+	Releases string
+	// HTTP fetches releases. The default gives up on a server that does not answer within seconds.
+	HTTP *http.Client
+	// Arch is the GOARCH of the nodes; default the driver's.
+	Arch string
+	// Go is the go command; default "go", found by PATH.
+	Go string
+	// Progress is told what happens, in sentences for people, from one goroutine at a time.
+	Progress func(string)
+}
+
+// Install returns an etcd of a version: 3.5.4, v3.5.4, or 3.6 for its newest patch. If given is not empty it is the path
+// of a binary to take as it is; its own version is reported and version, if not empty, must be that.
+// The ways are tried in order (given; cache; release archive; Go module); the error tells of each one that was tried.
+// It wraps ErrUnknownVersion if there is no such version.
+func (i Installer) Install(ctx context.Context, version, given string) (Binary, error) {
+	i = i.withDefaults()
+	if given != "" {
+		return i.given(ctx, version, given)
+	}
+	v, note, err := i.resolve(ctx, version)
+	if err != nil {
+		return Binary{}, err
+	}
+	b, err := i.install(ctx, v)
+	b.Note = note
+	return b, err
+}
+
+func (i Installer) withDefaults() Installer {
+	if i.Releases == "" {
+		i.Releases = DefaultReleases
+	}
+	if i.HTTP == nil {
+		i.HTTP = &http.Client{Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           dialer(5 * time.Second).DialContext,
+			TLSHandshakeTimeout:   5 * time.Second,
+			ResponseHeaderTimeout: 20 * time.Second,
+		}}
+	}
+	if i.Arch == "" {
+		i.Arch = runtime.GOARCH
+	}
+	if i.Go == "" {
+		i.Go = "go"
+	}
+	if i.Progress == nil {
+		i.Progress = func(string) {}
+	}
+	return i
+}
+
+func (i Installer) cache() cache {
+	return cache{dir: filepath.Join(i.Cache, "etcd"), arch: i.Arch}
+}
+
+// given takes a binary as it is.
+func (i Installer) given(ctx context.Context, want, path string) (Binary, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return Binary{}, fmt.Errorf("etcd binary: %w", err)
+	}
+	sum, err := fileSHA256(path)
+	if err != nil {
+		return Binary{}, fmt.Errorf("etcd binary: %w", err)
+	}
+	is, err := askVersion(ctx, path)
+	if err != nil {
+		return Binary{}, fmt.Errorf("%s was given as etcd: %w", path, err)
+	}
+	if want != "" {
+		w, err := parseVersion(want)
+		if err != nil {
+			return Binary{}, err
+		}
+		if w.isLine() && (w.major != is.major || w.minor != is.minor) || !w.isLine() && w != is {
+			return Binary{}, fmt.Errorf("%s is etcd %s, but version %s was asked for: leave one of the two out", path, is, want)
+		}
+	}
+	return Binary{Path: path, Version: is.String(), SHA256: sum, Source: SourceGiven, Origin: path}, nil
+}
+
+// resolve turns a word into one released version, a line into its newest patch.
+func (i Installer) resolve(ctx context.Context, word string) (v version, note string, err error) {
+	v, err = parseVersion(word)
+	if err != nil {
+		return version{}, "", err
+	}
+	if !v.isLine() {
+		return v, "", nil
+	}
+	newest, err := i.newestModule(ctx, v)
+	if err == nil {
+		return newest, "", nil
+	}
+	if errors.Is(err, ErrUnknownVersion) {
+		return version{}, "", i.unknown(ctx, word, err)
+	}
+	if newest, ok := newestOf(v, i.cache().versions()); ok {
+		return newest, fmt.Sprintf("the newest etcd %s could not be asked for (%v): took %s, the newest in the cache", v, err, newest), nil
+	}
+	return version{}, "", fmt.Errorf("find the newest etcd %s: %w; none is in the cache %s: name a full version, or give a binary", v, err, i.cache().dir)
+}
+
+// errAbsent is that a place was reached and has no such version.
+var errAbsent = errors.New("not there")
+
+func (i Installer) install(ctx context.Context, v version) (Binary, error) {
+	c := i.cache()
+	if b, err := c.lookup(v); err == nil {
+		return b, nil
+	}
+	unlock, err := c.lock(ctx, v, func() { i.Progress(fmt.Sprintf("another process is installing etcd %s: waiting", v)) })
+	if err != nil {
+		return Binary{}, err
+	}
+	defer unlock()
+	b, err := c.lookup(v) // it may have come while this process waited
+	if err == nil {
+		return b, nil
+	}
+	if !errors.Is(err, errNotCached) {
+		i.Progress(err.Error() + "; installing it again")
+	}
+	var tried []error
+	for _, way := range []struct {
+		source  Source
+		install func(context.Context, version) (Binary, error)
+	}{
+		{SourceRelease, i.fromRelease},
+		{SourceModule, i.fromModule},
+	} {
+		b, err := way.install(ctx, v)
+		if err == nil {
+			return b, nil
+		}
+		if ctx.Err() != nil {
+			return Binary{}, fmt.Errorf("install etcd %s: %w", v, err)
+		}
+		i.Progress(fmt.Sprintf("etcd %s by %s: %v", v, way.source, err))
+		tried = append(tried, fmt.Errorf("%s: %w", way.source, err))
+	}
+	if err := errors.Join(tried...); errors.Is(tried[len(tried)-1], errAbsent) {
+		return Binary{}, i.unknown(ctx, v.String(), err)
+	}
+	return Binary{}, fmt.Errorf("install etcd %s: tried\n%w\ngive a binary, or put one in the cache with a machine that has a network", v, errors.Join(tried...))
+}
+
+// unknown is the error for a version that is nowhere, with the ones it may have meant.
+func (i Installer) unknown(ctx context.Context, word string, why error) error {
+	known := append(i.knownModules(ctx), i.cache().versions()...)
+	hint := ""
+	if names := nearest(word, known); len(names) > 0 {
+		hint = "; the nearest known ones are " + strings.Join(names, ", ")
+	}
+	if !errors.Is(why, ErrUnknownVersion) {
+		why = fmt.Errorf("%w %s (%w)", ErrUnknownVersion, word, why)
+	}
+	return fmt.Errorf("%w%s", why, hint)
+}
+
+var versionLine = regexp.MustCompile(`(?m)^etcd Version: (\S+)$`)
+
+// askVersion runs a binary to learn its version.
+func askVersion(ctx context.Context, path string) (version, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "--version")
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "ETCD_UNSUPPORTED_ARCH=" + runtime.GOARCH}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return version{}, fmt.Errorf("%s --version: %w: %s", path, err, lastBytes(out, 500))
+	}
+	m := versionLine.FindSubmatch(out)
+	if m == nil {
+		return version{}, fmt.Errorf("%s --version does not print an etcd version but %q", path, lastBytes(out, 200))
+	}
+	return parseVersion(string(m[1]))
+}
+
+// verify makes sure that a binary that came from somewhere is the version it should be. One for
+// another machine can't be asked and is taken at its checksum's word.
+func (i Installer) verify(ctx context.Context, path string, v version) error {
+	if runtime.GOOS != "linux" || runtime.GOARCH != i.Arch {
+		return nil
+	}
+	is, err := askVersion(ctx, path)
+	if err != nil {
+		return err
+	}
+	if is != v {
+		return fmt.Errorf("it says that it is version %s", is)
+	}
+	return nil
+}
+
+// lastBytes is the end of some output, trimmed.
+func lastBytes(b []byte, n int) string {
+	b = bytes.TrimSpace(b)
+	if len(b) > n {
+		b = append([]byte("…"), b[len(b)-n:]...)
+	}
+	return string(b)
+}
