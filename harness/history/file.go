@@ -78,6 +78,8 @@ func newFile(name string, r io.ReaderAt, size int64) (*File, error) {
 		if err = f.checkMark(); err == nil && !f.complete {
 			err = f.recover()
 		}
+	case bytes.Contains(head, []byte(`"faultline"`)):
+		f.recovered(0, 0, "a header that is damaged, or of a format that this version does not know")
 	case startsLikeZstd(head):
 		f.kind = kindZstd
 		err = f.recover()
@@ -123,7 +125,7 @@ func (f *File) checkMark() error {
 	if _, err := io.Copy(hash, io.NewSectionReader(f.r, 0, start)); err != nil {
 		return fmt.Errorf("read up to the completion mark: %w", err)
 	}
-	if bytes.Equal(at, mark(count, [32]byte(hash.Sum(nil)))) {
+	if bytes.Equal(at, mark(count, hash)) {
 		f.complete, f.count, f.end = true, count, start
 	}
 	return nil
@@ -131,7 +133,7 @@ func (f *File) checkMark() error {
 
 // markCount reads the number of operations from what may be a mark.
 func markCount(b []byte) (count int64, ok bool) {
-	b, ok = bytes.CutPrefix(b[8:], []byte(markPrefix))
+	b, ok = bytes.CutPrefix(b[skippableHeadLen:], []byte(markPrefix))
 	if !ok {
 		return 0, false
 	}

@@ -2,9 +2,11 @@ package history
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 
 	"github.com/klauspost/compress/zstd"
@@ -24,25 +26,41 @@ const (
 )
 
 // header is the file's first frame.
-var header = skippable([]byte(`{"faultline":"history","format":1}` + "\n"))
+var header = skippable(`{"faultline":"history","format":1}` + "\n")
 
 // markPrefix is what tells a completion mark from other skippable frames.
 const markPrefix = `{"faultline":"complete",`
 
-// mark is the completion mark: how many operations the file has, and the SHA-256 of all its bytes before the mark.
-// It is of one length whatever it says, so that a reader finds it from the end.
-func mark(operations int64, sum [32]byte) []byte {
-	return skippable(fmt.Appendf(nil, "%s\"operations\":%20d,\"sha256\":\"%x\"}\n", markPrefix, operations, sum))
+// markLen is the length of every completion mark, so that a reader finds it from the end, and markTail of what
+// follows its digest.
+const (
+	markTail = "\"}\n"
+	markLen  = skippableHeadLen + int64(len(markPrefix)+len(`"operations":,"sha256":"`)+20+2*sha256.Size+len(markTail))
+)
+
+// markHead is the completion mark up to its digest, which is the SHA-256 of all that the file has before it, markHead
+// included.
+func markHead(operations int64) []byte {
+	b := skippableHead(int(markLen) - skippableHeadLen)
+	return fmt.Appendf(b, "%s\"operations\":%20d,\"sha256\":\"", markPrefix, operations)
 }
 
-func skippable(payload []byte) []byte {
+// mark is the completion mark of a file of so many operations; hash was given all that is before it.
+func mark(operations int64, hash hash.Hash) []byte {
+	head := markHead(operations)
+	hash.Write(head)
+	return fmt.Appendf(head, "%x%s", hash.Sum(nil), markTail)
+}
+
+const skippableHeadLen = 8
+
+// skippableHead begins a skippable frame of so many bytes.
+func skippableHead(n int) []byte {
 	b := binary.LittleEndian.AppendUint32(nil, skippableMagic)
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(payload))) //nolint:gosec // payloads are a line
-	return append(b, payload...)
+	return binary.LittleEndian.AppendUint32(b, uint32(n)) //nolint:gosec // a line
 }
 
-// markLen is the length of every completion mark.
-var markLen = int64(len(mark(0, [32]byte{})))
+func skippable(payload string) []byte { return append(skippableHead(len(payload)), payload...) }
 
 func newCompressor() (*zstd.Encoder, error) {
 	// One frame at a time, by one goroutine: frames don't depend on how many cores there are.

@@ -100,18 +100,21 @@ func skipString(b []byte, i int) (int, error) {
 		return i, syntaxError(i, "want a string")
 	}
 	for i++; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '"':
-			return i + 1, nil
-		case c < ' ':
-			return i, syntaxError(i, "a control character in a string")
-		case c == '\\':
-			n := escapeLen(b[i:])
-			if n == 0 {
-				return i, syntaxError(i, "an unknown escape in a string")
-			}
-			i += n - 1
+		c := b[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
 		}
+		if c == '"' {
+			return i + 1, nil
+		}
+		n := 0
+		if c == '\\' {
+			n = escapeLen(b[i:])
+		}
+		if n == 0 {
+			return i, syntaxError(i, "a control character or an unknown escape in a string")
+		}
+		i += n - 1
 	}
 	return i, syntaxError(start, "a string without its end")
 }

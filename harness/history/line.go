@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -55,7 +56,7 @@ func appendLine(b []byte, op *Op) []byte {
 
 // decoder reads lines. It keeps one copy of each name, and gives values memory of their own.
 type decoder struct {
-	names map[string]string
+	names map[string]string // by their JSON text
 	arena []byte
 	// What the line said, beside the operation that it fills.
 	op                *Op
@@ -104,45 +105,47 @@ func (d *decoder) decode(line []byte, ordinal int64, op *Op) error {
 }
 
 // field takes one field of the line. null is a field that is not there.
-func (d *decoder) field(name, value []byte) error {
-	plain, err := unquote(name)
-	if err != nil {
-		return err
+func (d *decoder) field(name, value []byte) (err error) {
+	if bytes.IndexByte(name, '\\') >= 0 {
+		if name, err = unquote(name); err != nil {
+			return err
+		}
+		name = appendString(nil, string(name))
 	}
 	op := d.op
 	null := value[0] == 'n'
-	switch string(plain) {
-	case "index":
+	switch string(name) {
+	case `"index"`:
 		d.hasIndex = !null
 		op.Index, err = integer(value)
-	case "time":
+	case `"time"`:
 		d.hasTime = !null
 		var ns int64
 		ns, err = integer(value)
 		op.Time = time.Duration(ns)
-	case "type":
+	case `"type"`:
 		op.Type, err = d.parseType(value)
-	case "process":
+	case `"process"`:
 		d.hasProcess = !null
 		op.Process, err = parseProcess(value)
-	case "f":
+	case `"f"`:
 		d.hasF = !null
 		op.F, err = d.text(value)
-	case "key":
+	case `"key"`:
 		op.Key, err = d.text(value)
-	case "value":
+	case `"value"`:
 		op.Value = d.keep(value)
-	case "version":
+	case `"version"`:
 		op.Version, err = integer(value)
-	case "revision":
+	case `"revision"`:
 		op.Revision, err = integer(value)
-	case "node":
+	case `"node"`:
 		op.Node, err = d.text(value)
-	case "error":
+	case `"error"`:
 		op.Error, err = d.text(value)
 	}
 	if err != nil {
-		return fmt.Errorf("%q: %w", plain, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
@@ -205,26 +208,26 @@ func integer(value []byte) (int64, error) {
 // text is a string's meaning, or the JSON text of anything else: imported histories have numbers as keys
 // and lists as errors. null is the empty text.
 func (d *decoder) text(value []byte) (string, error) {
-	switch value[0] {
-	case 'n':
+	if value[0] == 'n' {
 		return "", nil
-	case '"':
-		var err error
-		if value, err = unquote(value); err != nil {
-			return "", err
-		}
-	}
-	if len(value) > nameBytesMax {
-		return string(value), nil
 	}
 	if s, ok := d.names[string(value)]; ok {
 		return s, nil
 	}
-	if len(d.names) >= namesMax {
-		clear(d.names)
+	meaning := value
+	if value[0] == '"' {
+		var err error
+		if meaning, err = unquote(value); err != nil {
+			return "", err
+		}
 	}
-	s := string(value)
-	d.names[s] = s
+	s := string(meaning)
+	if len(value) <= nameBytesMax {
+		if len(d.names) >= namesMax {
+			clear(d.names)
+		}
+		d.names[string(value)] = s
+	}
 	return s, nil
 }
 

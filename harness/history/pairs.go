@@ -58,7 +58,7 @@ func (p *Pair) Outcome() Type {
 // were open at once or ended with an unknown outcome.
 func Pairs(src Source) iter.Seq2[Pair, error] {
 	return func(yield func(Pair, error) bool) {
-		p := pairer{open: make(map[Process]Op), ended: make(map[Process]struct{})}
+		p := pairer{open: make(map[Process]int), ended: make(map[Process]struct{})}
 		for op, err := range src.Ops() {
 			if err != nil {
 				yield(Pair{}, err)
@@ -73,9 +73,9 @@ func Pairs(src Source) iter.Seq2[Pair, error] {
 				return
 			}
 		}
-		byIndex := func(a, b Op) int { return cmp.Compare(a.Index, b.Index) }
-		for _, op := range slices.SortedFunc(maps.Values(p.open), byIndex) {
-			if !yield(Pair{Invoke: op}, nil) {
+		byIndex := func(a, b int) int { return cmp.Compare(p.slots[a].Index, p.slots[b].Index) }
+		for _, slot := range slices.SortedFunc(maps.Values(p.open), byIndex) {
+			if !yield(Pair{Invoke: p.slots[slot]}, nil) {
 				return
 			}
 		}
@@ -108,7 +108,9 @@ func Validate(src Source) error {
 
 // pairer joins completions to invocations and holds the rules.
 type pairer struct {
-	open  map[Process]Op
+	open  map[Process]int // the slot of the invocation
+	slots []Op
+	free  []int // slots
 	ended map[Process]struct{}
 	order order
 	line  int64
@@ -131,26 +133,42 @@ func (p *pairer) take(op Op) (pair Pair, completed bool, err error) {
 	case op.Process < Evidence:
 		return Pair{}, false, broken(RuleProcess, "no such process")
 	}
-	invoked, isOpen := p.open[op.Process]
+	slot, isOpen := p.open[op.Process]
 	if op.Type == Invoke {
 		if isOpen {
-			return Pair{}, false, broken(RuleOneOpen, fmt.Sprintf("index %d is still open", invoked.Index))
+			return Pair{}, false, broken(RuleOneOpen, fmt.Sprintf("index %d is still open", p.slots[slot].Index))
 		}
 		if _, ended := p.ended[op.Process]; ended {
 			return Pair{}, false, broken(RuleAfterInfo, "an earlier operation's outcome is unknown")
 		}
-		p.open[op.Process] = op
+		p.begin(op)
 		return Pair{}, false, nil
 	}
 	if !isOpen {
 		return Pair{}, false, broken(RuleInvocation, "nothing is open")
 	}
-	if invoked.F != op.F {
+	if invoked := &p.slots[slot]; invoked.F != op.F {
 		return Pair{}, false, broken(RuleSameFunction, fmt.Sprintf("index %d invoked %s", invoked.Index, invoked.F))
 	}
-	delete(p.open, op.Process)
-	if op.Type == Info && op.Process.IsClient() {
-		p.ended[op.Process] = struct{}{}
+	return Pair{Invoke: p.end(op.Process, slot, op.Type), Complete: op, HasComplete: true}, true, nil
+}
+
+func (p *pairer) begin(op Op) {
+	if len(p.free) == 0 {
+		p.free = append(p.free, len(p.slots))
+		p.slots = append(p.slots, Op{})
 	}
-	return Pair{Invoke: invoked, Complete: op, HasComplete: true}, true, nil
+	slot := p.free[len(p.free)-1]
+	p.free = p.free[:len(p.free)-1]
+	p.slots[slot], p.open[op.Process] = op, slot
+}
+
+func (p *pairer) end(process Process, slot int, outcome Type) (invoked Op) {
+	invoked, p.slots[slot] = p.slots[slot], Op{}
+	p.free = append(p.free, slot)
+	delete(p.open, process)
+	if outcome == Info && process.IsClient() {
+		p.ended[process] = struct{}{}
+	}
+	return invoked
 }

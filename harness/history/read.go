@@ -29,8 +29,8 @@ func (f *File) each(yield func(Op) bool) error {
 		r = dec
 	}
 	ops := &lineOps{lines: newLineReader(r), dec: newDecoder(), own: f.kind == kindOwn}
+	var op Op
 	for f.count < 0 || ops.count < f.count {
-		var op Op
 		err := ops.next(&op)
 		switch {
 		case errors.Is(err, io.EOF) && f.count >= 0:

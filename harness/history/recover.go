@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -20,9 +21,8 @@ func (f *File) recover() error {
 	// A frame's end is told when more is asked for than was in it: all its whole lines are counted by then.
 	frames.ended = func(end int64) { f.count, f.end = ops.count, end }
 	f.count, f.end = 0, 0
-	for err == nil {
-		var op Op
-		err = ops.next(&op)
+	for op := new(Op); err == nil; {
+		err = ops.next(op)
 	}
 	var damage *damageError
 	switch {
@@ -122,10 +122,7 @@ func (f *frameReader) next() error {
 var errMark = errors.New("a completion mark that does not agree with what is before it, or has something behind it")
 
 func isMark(r io.ReaderAt, at frame) bool {
-	if at.end-at.start < int64(8+len(markPrefix)) {
-		return false
-	}
-	b := make([]byte, 8+len(markPrefix))
+	b := make([]byte, min(at.end-at.start, markLen))
 	_, err := readAt(r, b, at.start)
-	return err == nil && string(b[8:]) == markPrefix
+	return err == nil && bytes.HasPrefix(b[skippableHeadLen:], []byte(markPrefix))
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -50,7 +51,7 @@ type Writer struct {
 	file   *os.File
 	stop   chan struct{}
 	behind sync.WaitGroup // the goroutines
-	sum    [32]byte       // of the file's bytes, once the compressor has ended
+	hash   hash.Hash      // of the file's bytes, the compressor's until it has ended
 	once   sync.Once
 	result error // of Close
 }
@@ -84,9 +85,10 @@ func CreateWith(path string, o Options) (*Writer, error) {
 		return nil, errors.Join(fmt.Errorf("begin the history: %w", err), file.Close())
 	}
 	w := &Writer{
-		path: path, clock: o.Clock, file: file,
+		path: path, clock: o.Clock, file: file, hash: sha256.New(),
 		frames: make(chan pending, queueFrames), spare: make(chan []byte, queueFrames), stop: make(chan struct{}),
 	}
+	w.hash.Write(header)
 	w.behind.Go(func() { w.compress(compressor.EncodeAll) })
 	if o.FlushInterval > 0 {
 		w.behind.Go(func() { every(o.FlushInterval, w.stop, w.cut) })
@@ -176,7 +178,7 @@ func (w *Writer) finish() error {
 	if err := w.broken.Load(); err != nil {
 		return errors.Join(*err, w.file.Close())
 	}
-	if _, err := w.file.Write(mark(w.next, w.sum)); err != nil {
+	if _, err := w.file.Write(mark(w.next, w.hash)); err != nil {
 		return errors.Join(fmt.Errorf("write the completion mark: %w", err), w.file.Close())
 	}
 	return errors.Join(w.file.Sync(), w.file.Close())
@@ -214,13 +216,11 @@ func (w *Writer) send(written chan<- struct{}) {
 
 // compress writes frames until there are no more. After an error it goes on to take them, so that nobody waits for ever.
 func (w *Writer) compress(encode func(src, dst []byte) []byte) {
-	hash := sha256.New()
-	hash.Write(header)
 	var out []byte
 	for p := range w.frames {
 		if len(p.lines) > 0 && w.broken.Load() == nil {
 			out = encode(p.lines, out[:0])
-			hash.Write(out)
+			w.hash.Write(out)
 			if _, err := w.file.Write(out); err != nil {
 				err = fmt.Errorf("write the history: %w", err)
 				w.broken.Store(&err)
@@ -236,5 +236,4 @@ func (w *Writer) compress(encode func(src, dst []byte) []byte) {
 			}
 		}
 	}
-	hash.Sum(w.sum[:0])
 }
