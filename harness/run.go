@@ -115,8 +115,9 @@ func (r *runner) draw(ctx context.Context) (err error) {
 			err = fmt.Errorf("the generator panicked: %v\n%s", v, debug.Stack())
 		}
 	}()
+	now := r.t.History.Now()
 	for ctx.Err() == nil {
-		op, w, status, err := r.dispatch.Next(r.t.History.Now())
+		op, w, status, err := r.dispatch.Next(now)
 		switch {
 		case err != nil:
 			return err
@@ -131,6 +132,7 @@ func (r *runner) draw(ctx context.Context) (err error) {
 		if err := r.await(ctx.Done(), op.Time); err != nil {
 			return err
 		}
+		now = r.t.History.Now()
 	}
 	return nil
 }

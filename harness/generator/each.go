@@ -6,38 +6,34 @@ import (
 	"github.com/faultline/faultline/harness/history"
 )
 
-// each gives every worker of its view a generator of its own. The workers' proposals are kept until
-// they are dispatched, in small blocks that are copied when they change and know their
-// soonest proposal: a draw costs one look at each block, not a question to each worker.
+// each gives every worker of its view a generator of its own. Its free workers are asked in turn until one has
+// an operation for now, so that a draw costs one question where workers are not paced; where they are,
+// it remembers until when each need not be asked. The generators are kept in small blocks, and a change copies one of them.
 type each struct {
 	make   func(Worker) Generator
 	again  bool // a new process begins anew
-	lo     Worker
+	lo, hi Worker
 	blocks []*block // nil: not begun
 	alive  int      // workers whose generator is not done
+	// waits remembers answers, by worker. It is no state: an entry counts only for the slot that it was asked of, so all
+	// versions of a generator share it, and asking again would give the same.
+	waits []wait
 }
 
-const blockLen = 8
+const blockLen = 4
 
-type block struct {
-	slots [blockLen]slot
-	// soonest is the slot with the earliest time, -1 if none has one.
-	soonest int
-	at      time.Duration
-}
+type block [blockLen]slot
 
-// slot is a worker's generator and what it proposes.
+// slot is a worker's generator.
 type slot struct {
-	g   Generator // nil: done, or no worker of the view
-	n   uint64    // operations dispatched
-	ask *proposal // nil while the worker is busy
+	g Generator // nil: done, or no worker of the view
+	n uint64    // operations dispatched
 }
 
-// proposal is an answer that is kept: ready, or pending.
-type proposal struct {
-	op    history.Op
-	ready bool
-	next  Generator
+// wait says that a slot, asked while its worker was free, had nothing before a time (0: before an event of its worker).
+type wait struct {
+	of    slot
+	until time.Duration
 }
 
 // EachWorker gives each worker of the view the generator that g makes for it, once. It sees only that worker,
@@ -52,109 +48,104 @@ func EachProcess(g Generator) Generator {
 }
 
 func (e *each) Next(ctx *Context) (history.Op, Status, Generator) {
-	if e.blocks == nil {
-		return pendingUntil(ctx.Now, e.begin(ctx))
-	}
-	b, i := e.soonest()
 	switch {
+	case e.blocks == nil:
+		return pendingUntil(ctx.Now, e.begin(ctx))
 	case e.alive == 0:
 		return done()
-	case i < 0:
-		return pendingUntil(0, e)
 	}
-	s := e.blocks[b].slots[i]
-	switch {
-	case s.ask.ready:
-		return s.ask.op, Ready, e.with(b, i, slot{g: s.ask.next, n: s.n + 1})
-	case e.blocks[b].at > ctx.Now:
-		return pendingUntil(e.blocks[b].at, e)
+	at, wake := e, time.Duration(0)
+	from := ctx.Threads.pool.last + 1
+	for _, r := range [2][2]Worker{{from, e.hi}, {e.lo, from}} {
+		for w, ok := ctx.Threads.firstFree(max(r[0], e.lo), r[1]); ok; w, ok = ctx.Threads.firstFree(w+1, r[1]) {
+			s := at.slot(w)
+			if s.g == nil {
+				continue
+			}
+			if known := &e.waits[w-e.lo]; known.of == s && (known.until == 0 || known.until > ctx.Now) {
+				wake = sooner(wake, known.until)
+				continue
+			}
+			op, status, next := at.ask(ctx, w, s)
+			switch {
+			case status == Ready && op.Time <= ctx.Now:
+				return op, Ready, at.with(w, slot{next, s.n + 1})
+			case status == Done:
+				at = at.with(w, slot{nil, s.n})
+				at.alive--
+			case status == Pending && next != s.g:
+				at = at.with(w, slot{next, s.n})
+			default:
+				e.waits[w-e.lo] = wait{s, op.Time}
+				wake = sooner(wake, op.Time)
+			}
+		}
 	}
-	return pendingUntil(ctx.Now, e.asked(ctx, b, i, s))
+	if at != e {
+		// What a worker's generator remembers must not get lost with an answer that is thrown away.
+		return pendingUntil(ctx.Now, at)
+	}
+	return pendingUntil(wake, e)
 }
 
 func (e *each) Update(ctx *Context, event history.Op) Generator {
 	w, ok := ctx.Threads.Worker(event.Process)
-	if !ok || e.blocks == nil {
+	if !ok || e.blocks == nil || w < e.lo || w >= e.hi {
 		return e
 	}
-	b, i := int(w-e.lo)/blockLen, int(w-e.lo)%blockLen
-	s := e.blocks[b].slots[i]
+	s := e.slot(w)
 	if s.g == nil {
 		return e
 	}
-	old, threads := e.show(ctx, w, s)
-	g := s.g.Update(ctx, event)
-	e.unshow(ctx, old, threads)
-	if event.Type == history.Invoke {
-		if g == s.g && s.ask == nil {
-			return e
-		}
-		return e.with(b, i, slot{g: g, n: s.n})
-	}
+	e.waits[w-e.lo] = wait{}
+	g := s.g
 	if e.again && event.Type == history.Info {
 		g = e.make(w)
+	} else {
+		old, threads := e.show(ctx, w, s)
+		g = g.Update(ctx, event)
+		e.unshow(ctx, old, threads)
 	}
-	return e.asked(ctx, b, i, slot{g: g, n: s.n})
+	if g == s.g {
+		return e
+	}
+	return e.with(w, slot{g, s.n})
 }
 
-// begin makes the workers' generators and asks those of the free ones.
+// begin makes the workers' generators.
 func (e *each) begin(ctx *Context) *each {
-	ws := ctx.Threads.All()
 	begun := &each{make: e.make, again: e.again, blocks: []*block{}}
+	ws := ctx.Threads.All()
 	if len(ws) == 0 {
 		return begun
 	}
-	begun.lo = ws[0]
-	begun.blocks = make([]*block, int(ws[len(ws)-1]-begun.lo)/blockLen+1)
-	for b := range begun.blocks {
-		begun.blocks[b] = &block{soonest: -1}
+	begun.lo, begun.hi, begun.alive = ws[0], ws[len(ws)-1]+1, len(ws)
+	n := int(begun.hi - begun.lo)
+	begun.waits = make([]wait, n)
+	begun.blocks = make([]*block, (n+blockLen-1)/blockLen)
+	for i := range begun.blocks {
+		begun.blocks[i] = new(block)
 	}
 	for _, w := range ws {
-		b, i := int(w-begun.lo)/blockLen, int(w-begun.lo)%blockLen
-		s := slot{g: e.make(w)}
-		begun.alive++
-		if ctx.Threads.IsFree(w) {
-			begun = begun.asked(ctx, b, i, s)
-			continue
-		}
-		begun = begun.with(b, i, s)
+		begun.blocks[int(w-begun.lo)/blockLen][int(w-begun.lo)%blockLen].g = e.make(w)
 	}
 	return begun
 }
 
-// soonest is the place of the earliest proposal; i is -1 if there is none. Ties go to the lower worker.
-func (e *each) soonest() (b, i int) {
-	b, i = 0, -1
-	var at time.Duration
-	for k, blk := range e.blocks {
-		if blk.soonest >= 0 && (i < 0 || blk.at < at) {
-			b, i, at = k, blk.soonest, blk.at
-		}
-	}
-	return b, i
-}
-
-// asked is e with the worker's generator asked for its next operation.
-func (e *each) asked(ctx *Context, b, i int, s slot) *each {
-	w := e.lo + Worker(b*blockLen+i)
+// ask asks a worker's generator for its next operation, again while it asks for that.
+func (e *each) ask(ctx *Context, w Worker, s slot) (history.Op, Status, Generator) {
+	g := s.g
 	for {
 		old, threads := e.show(ctx, w, s)
-		op, status, next := s.g.Next(ctx)
+		op, status, next := g.Next(ctx)
 		e.unshow(ctx, old, threads)
-		switch {
-		case status == Done:
-			out := e.with(b, i, slot{n: s.n})
-			out.alive--
-			return out
-		case status == Ready:
-			s.ask = &proposal{op, true, next}
-		case next != s.g && op.Time > 0 && op.Time <= ctx.Now:
-			s.g = next
-			continue
-		default:
-			s.g, s.ask = next, &proposal{op: op}
+		if status != Pending || next == g || op.Time == 0 || op.Time > ctx.Now {
+			if status == Ready && op.Time > ctx.Now {
+				return history.Op{Time: op.Time}, Pending, g
+			}
+			return op, status, next
 		}
-		return e.with(b, i, s)
+		g = next
 	}
 }
 
@@ -170,28 +161,18 @@ func (e *each) unshow(ctx *Context, old stream, threads Threads) {
 	ctx.Threads = threads
 }
 
+func (e *each) slot(w Worker) slot {
+	return e.blocks[int(w-e.lo)/blockLen][int(w-e.lo)%blockLen]
+}
+
 // with is e with another slot.
-func (e *each) with(b, i int, s slot) *each {
-	blk := *e.blocks[b]
-	blk.slots[i] = s
-	blk.find()
+func (e *each) with(w Worker, s slot) *each {
+	i := int(w - e.lo)
+	b := *e.blocks[i/blockLen]
+	b[i%blockLen] = s
 	out := *e
 	out.blocks = make([]*block, len(e.blocks))
 	copy(out.blocks, e.blocks)
-	out.blocks[b] = &blk
+	out.blocks[i/blockLen] = &b
 	return &out
-}
-
-// find finds the soonest slot of the block.
-func (b *block) find() {
-	b.soonest = -1
-	for i := range b.slots {
-		ask := b.slots[i].ask
-		if ask == nil || (!ask.ready && ask.op.Time == 0) {
-			continue
-		}
-		if b.soonest < 0 || ask.op.Time < b.at {
-			b.soonest, b.at = i, ask.op.Time
-		}
-	}
 }
