@@ -305,7 +305,7 @@ func (s *System) explain(ctx context.Context, m *member, err error) error {
 	// The log is asked for although ctx may be over: this is when it is needed.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	out, logErr := m.node.Run(ctx, control.Cmd{Args: []string{"tail", "-n", "15", s.logFile()}, Idempotent: true})
+	out, logErr := m.node.Run(ctx, control.Cmd{Args: []string{"tail", "-n", "30", s.logFile()}, Idempotent: true})
 	if logErr == nil {
 		tail = lastBytes(out.Stdout, 4000)
 	}
