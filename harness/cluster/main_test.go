@@ -1,0 +1,60 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"testing"
+
+	"github.com/faultline/faultline/internal/node"
+)
+
+// TestMain makes the test's binary stand in for faultline: it is what the nodes run.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "node":
+			os.Exit(node.Main(context.Background(), os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+		case "test-echo":
+			fmt.Println(echo(os.Args[2]))
+			os.Exit(1)
+		case "test-driver":
+			fmt.Println(drive(os.Args[2]))
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// echo answers every connection with what it says.
+func echo(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer conn.Close()
+			_, _ = io.Copy(conn, conn)
+		}()
+	}
+}
+
+// drive is a driver that ups a cluster, says so, and waits to be killed.
+func drive(name string) error {
+	c, err := Up(context.Background(), Options{Nodes: 2, Name: name})
+	if err != nil {
+		return err
+	}
+	if err := c.Nodes()[0].Cut(context.Background(), "cut", peerRule(c.Nodes()[1].Addr(), false)); err != nil {
+		return err
+	}
+	fmt.Println("up")
+	select {}
+}
