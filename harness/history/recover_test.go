@@ -226,23 +226,50 @@ func FuzzOpen(f *testing.F) {
 	f.Add(content[len(header):])
 	f.Add([]byte("{\"process\":0,\"type\":\"invoke\",\"f\":\"read\",\"value\":null}\n{\"process\":0,\"ty"))
 	f.Add([]byte(""))
-	f.Fuzz(func(t *testing.T, content []byte) {
-		file, ops, err := readBytes(content)
-		if file == nil || err != nil {
-			return
+	f.Fuzz(holdsTogether)
+}
+
+// FuzzContent is FuzzOpen behind the checksums: whole frames with any content, by a Writer or another program.
+func FuzzContent(f *testing.F) {
+	enc, err := newCompressor()
+	if err != nil {
+		f.Fatal(err)
+	}
+	first, second := event(0), event(1)
+	second.Index = 1
+	f.Add(appendLine(nil, &first), appendLine(nil, &second), true)
+	f.Add([]byte(invokeLine+"\n"+failLine[:9]), []byte(failLine[9:]), false)
+	f.Fuzz(func(t *testing.T, first, second []byte, own bool) {
+		content := slices.Concat(enc.EncodeAll(first, nil), enc.EncodeAll(second, nil))
+		if own {
+			content = slices.Concat(header, content)
 		}
-		if file.Complete() != (file.Recovered() == "") {
-			t.Errorf("complete %v, note %q", file.Complete(), file.Recovered())
-		}
-		if file.count >= 0 && int64(len(ops)) != file.count {
-			t.Errorf("%d operations, want %d", len(ops), file.count)
-		}
-		// What a file says stays the same when it is longer: a reader may have come before the writer's end.
-		if file.kind != kindPlain && file.end < file.size && !file.complete {
-			again, prefix, err := readBytes(content[:file.end])
-			if err != nil || len(prefix) != len(ops) || again.Complete() && len(ops) > 0 {
-				t.Errorf("the prefix alone: %d operations, want %d; %v", len(prefix), len(ops), err)
-			}
-		}
+		holdsTogether(t, content)
 	})
+}
+
+// holdsTogether checks what is true of every file, damaged, foreign or hostile.
+func holdsTogether(t *testing.T, content []byte) {
+	file, ops, err := readBytes(content)
+	if file == nil || err != nil {
+		return
+	}
+	if file.Complete() != (file.Recovered() == "") {
+		t.Errorf("complete %v, note %q", file.Complete(), file.Recovered())
+	}
+	if file.count >= 0 && int64(len(ops)) != file.count {
+		t.Errorf("%d operations, want %d", len(ops), file.count)
+	}
+	for i := 1; i < len(ops); i++ {
+		if ops[i].Index <= ops[i-1].Index || ops[i].Time < ops[i-1].Time {
+			t.Errorf("operation %d is out of order", i)
+		}
+	}
+	// What was recovered can be recovered from itself alone.
+	if file.kind != kindPlain && file.end < file.size && !file.complete {
+		again, prefix, err := readBytes(content[:file.end])
+		if err != nil || len(prefix) != len(ops) || again.Complete() {
+			t.Errorf("the prefix alone: %d operations, want %d; %v", len(prefix), len(ops), err)
+		}
+	}
 }

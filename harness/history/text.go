@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // ParseText reads the notation that tests are written in, an operation on a line or between slashes:
@@ -24,6 +25,9 @@ import (
 // is one more than the last, from 0; without t= the time is the index, in ns. The operations are not checked against
 // each other: tests write broken histories too.
 func ParseText(text string) (Slice, error) {
+	if !utf8.ValidString(text) {
+		return nil, errors.New("not UTF-8")
+	}
 	var ops Slice
 	next := int64(0)
 	for n, line := range strings.Split(text, "\n") {
@@ -104,34 +108,30 @@ func (p *textParser) op(index int64) (Op, error) {
 		return op, errors.New("no function behind the type")
 	}
 	timed, valued := false, false
-	for first := true; p.inside(); first = false {
-		switch name, ok := p.attribute(); {
-		case p.rest[0] == '!':
-			p.rest = p.rest[1:]
-			if op.Error, err = p.message(); err != nil {
-				return op, err
-			}
-		case ok:
+	for first := true; err == nil && p.inside(); first = false {
+		name, isAttribute := p.attribute()
+		switch {
+		case isAttribute:
 			timed = timed || name == "t"
 			err = p.set(&op, name)
+		case p.rest[0] == '!':
+			p.rest = p.rest[1:]
+			op.Error, err = p.message()
 		case first && p.atKey():
 			op.Key = p.word()
 		case valued:
-			return op, fmt.Errorf("%q: a second value", p.rest)
+			err = fmt.Errorf("%q: a second value", p.rest)
 		default:
 			valued = true
 			if op.Value, err = p.json(); string(op.Value) == "null" {
 				op.Value = nil
 			}
 		}
-		if err != nil {
-			return op, err
-		}
 	}
 	if !timed {
 		op.Time = time.Duration(op.Index)
 	}
-	return op, nil
+	return op, err
 }
 
 // inside moves to the operation's next part; false: there is none.
