@@ -32,7 +32,7 @@ type Await struct {
 	// BoundMS is how long to wait, in milliseconds.
 	BoundMS int64 `json:"bound_ms"`
 	// Healthy is in the completion: every member was well within the bound. If not, Error says what was not.
-	Healthy bool `json:"healthy"`
+	Healthy bool `json:"healthy,omitempty"`
 }
 
 // Healed is the value of a heal's completion.
@@ -144,7 +144,7 @@ func complete(op history.Op, err error) history.Op {
 	op.Type = outcome(err)
 	op.Error = ""
 	if err != nil {
-		op.Error = strings.ReplaceAll(err.Error(), "\n", "; ")
+		op.Error = oneLine(err)
 	}
 	return op
 }

@@ -129,6 +129,23 @@ func (p *partition) prove(ctx context.Context, f *field, id string) (CutProof, e
 	return CutProof{Cuts: cuts}, errors.Join(unshown(cuts), p.leaks(cuts))
 }
 
+// undoneCut is what one node's rules had caught when they were undone, and whether they were gone already.
+type undoneCut struct {
+	counts []control.CutCount
+	gone   bool
+}
+
+// undo removes the rules from a node. Only rules in force can be counted, so a node that can undo what it could not
+// count had lost them before.
+func undo(ctx context.Context, n harness.Node, id string) (*undoneCut, error) {
+	before, uncounted := n.CutCounts(ctx, id)
+	counts, err := n.Uncut(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &undoneCut{counts, uncounted != nil || len(before) == 0}, nil
+}
+
 // try makes one attempt to connect through a cut.
 func (f *field) try(ctx context.Context, c cut) string {
 	ctx, cancel := context.WithTimeout(ctx, f.probe)

@@ -34,7 +34,7 @@ func (k *kill) stop(ctx context.Context, f *field, fault *history.Fault) error {
 	}
 	proof := StrikeProof{}
 	for i, node := range nodes {
-		if !k.undone[node] && found[i].Status == running && !same(k.hit[i].Before, found[i]) {
+		if !k.mended[node] && found[i].Status == running && !same(k.hit[i].Before, found[i]) {
 			proof.UndoneByWatchdog = append(proof.UndoneByWatchdog, node)
 		}
 	}
@@ -49,7 +49,7 @@ func (k *kill) stop(ctx context.Context, f *field, fault *history.Fault) error {
 	}
 	var bad []string
 	for i, node := range nodes {
-		k.undone[node] = true
+		k.mended[node] = true
 		k.hit[i].Now = found[i]
 		if found[i].Status != running || same(k.hit[i].Before, found[i]) {
 			bad = append(bad, fmt.Sprintf("%s %s", node, describe(found[i])))

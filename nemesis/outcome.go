@@ -3,6 +3,7 @@ package nemesis
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/faultline/faultline/harness/history"
 )
@@ -44,3 +45,6 @@ func outcome(err error) history.Type {
 	}
 	return history.Info
 }
+
+// oneLine is the text of joined errors on one line.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/control"
@@ -31,12 +32,12 @@ type partition struct {
 	// open are the shapes and targets to draw from, where the request names neither.
 	open []string
 	cuts []cut
-	// caught is what the rules of each node had caught when they were undone there.
-	caught map[string][]control.CutCount
+	// caught are the nodes whose rules stop has undone.
+	caught map[string]*undoneCut
 }
 
 func newPartition(s Scope, words choice) (action, error) {
-	p := &partition{scope: s, words: words, caught: map[string][]control.CutCount{}}
+	p := &partition{scope: s, words: words, caught: map[string]*undoneCut{}}
 	if err := p.links(); err != nil {
 		return nil, err
 	}
@@ -112,6 +113,7 @@ var leastOutside = map[string]int{"minority": 3, "minority-third": 4, "halves": 
 
 // possible says why a target and a shape (one of them may be empty) can't be done.
 func (p *partition) possible(t, sh string) error {
+	words := strings.Trim(t+"+"+sh, "+")
 	need := 1
 	for _, w := range []string{t, sh} {
 		if len(p.inside) > 0 {
@@ -123,7 +125,7 @@ func (p *partition) possible(t, sh string) error {
 	apart := len(p.outside) > 0
 	switch {
 	case len(p.scope.Nodes) < need:
-		return refuse(ErrImpossible, "partition:%s needs %d nodes or more: there are %d", t+sh, need, len(p.scope.Nodes))
+		return refuse(ErrImpossible, "partition:%s needs %d nodes or more, and there are %d", words, need, len(p.scope.Nodes))
 	case t == "leader" && !p.scope.Leader:
 		return refuse(ErrImpossible, "partition:leader needs a system that can tell its leader")
 	case sh == "ring" && apart:
@@ -248,28 +250,27 @@ func (p *partition) detail(d Draw, s Split) Partition {
 
 func (p *partition) stop(ctx context.Context, f *field, fault *history.Fault) error {
 	nodes := p.cutNodes()
-	got := make([][]control.CutCount, len(nodes))
-	done := make([]bool, len(nodes))
+	got := make([]*undoneCut, len(nodes))
 	err := f.each(nodes, func(i int, n harness.Node) (err error) {
-		if _, before := p.caught[n.Name()]; before {
-			return nil
+		if p.caught[n.Name()] == nil {
+			got[i], err = undo(ctx, n, fault.ID)
 		}
-		got[i], err = n.Uncut(ctx, fault.ID)
-		done[i] = err == nil
 		return err
 	})
+	proof := CutProof{}
+	counts := map[string][]control.CutCount{}
 	for i, node := range nodes {
-		if done[i] {
+		if got[i] != nil {
 			p.caught[node] = got[i]
 		}
-	}
-	proof := CutProof{}
-	for _, node := range nodes {
-		if counts, ok := p.caught[node]; ok && len(counts) == 0 {
-			proof.UndoneByWatchdog = append(proof.UndoneByWatchdog, node)
+		if c := p.caught[node]; c != nil {
+			counts[node] = c.counts
+			if c.gone {
+				proof.UndoneByWatchdog = append(proof.UndoneByWatchdog, node)
+			}
 		}
 	}
-	proof.Cuts = p.counted(p.caught)
+	proof.Cuts = p.counted(counts)
 	fault.Proof = encode(proof)
 	switch {
 	case err != nil:

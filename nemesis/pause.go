@@ -32,7 +32,7 @@ func (p *pause) stop(ctx context.Context, f *field, fault *history.Fault) error 
 		return fmt.Errorf("list the processes: %w", err)
 	}
 	proof := StrikeProof{}
-	var bad []string
+	continued := make([]bool, len(nodes))
 	err = f.each(nodes, func(i int, n harness.Node) error {
 		// A process that another fault ended meanwhile is not this one's to continue.
 		if found[i].Status != stopped || !same(p.hit[i].Before, found[i]) {
@@ -41,17 +41,17 @@ func (p *pause) stop(ctx context.Context, f *field, fault *history.Fault) error 
 		}
 		now, err := n.Signal(ctx, p.component, control.SIGCONT)
 		if err == nil {
-			p.hit[i].Now = now
-			p.undone[n.Name()] = true
+			p.hit[i].Now, continued[i] = now, true
 		}
 		return err
 	})
+	var bad []string
 	for i, node := range nodes {
 		now := p.hit[i].Now
-		ended := now.Status == exited || !same(p.hit[i].Before, now)
+		p.mended[node] = p.mended[node] || continued[i]
 		switch {
-		case ended:
-		case !p.undone[node] && now.Status == running:
+		case now.Status == exited || !same(p.hit[i].Before, now): // ended meanwhile
+		case !p.mended[node] && now.Status == running:
 			proof.UndoneByWatchdog = append(proof.UndoneByWatchdog, node)
 		case now.Status != running:
 			bad = append(bad, fmt.Sprintf("%s %s", node, describe(now)))

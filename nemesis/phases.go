@@ -10,8 +10,9 @@ import (
 // Phases is the shape of every run: clients and faults for the time limit (faults in force are stopped at its end);
 // heal; wait for the system to be well, at most for the quiet period; the mark that final reads follow, and these;
 // what the members say of themselves. Each begins when the one before is over. Whatever the completions of the nemesis
-// say, the run goes on to its end: a system that is not well is recorded as such, and read all the same.
-// main and final may be nil.
+// say, the run goes on to its end: a system that is not well is recorded as such, and read all the same, for no longer
+// than the main phase or the quiet period took (processes whose reads end unknown are followed by new ones, without
+// end). main and final may be nil.
 func Phases(main, final generator.Generator, pkg Package, timeLimit, quiet time.Duration) generator.Generator {
 	var breaking []generator.Generator
 	if main != nil {
@@ -31,7 +32,7 @@ func Phases(main, final generator.Generator, pkg Package, timeLimit, quiet time.
 		once(history.FFinalReads, nil),
 	}
 	if final != nil {
-		phases = append(phases, generator.Clients(final))
+		phases = append(phases, generator.TimeLimit(max(timeLimit, quiet), generator.Clients(final)))
 	}
 	return generator.Phases(append(phases, once(history.FMembers, nil))...)
 }

@@ -47,13 +47,13 @@ type strike struct {
 	component string
 	// open are the targets to draw from, where the request names none.
 	open []string
-	// hit are the processes struck; undone tells which of them are mended. A node is in hit before it is acted on.
+	// hit are the processes struck, listed before they are; mended are the nodes on which stop did its work.
 	hit    []Struck
-	undone map[string]bool
+	mended map[string]bool
 }
 
 func newStrike(family string, s Scope, words choice) (strike, error) {
-	k := strike{family: family, scope: s, words: words, component: words[component], undone: map[string]bool{}}
+	k := strike{family: family, scope: s, words: words, component: words[component], mended: map[string]bool{}}
 	if k.component == "" {
 		if len(s.Components) == 0 {
 			return k, refuse(ErrImpossible, "%s needs a system with components: it has none", family)
@@ -80,7 +80,7 @@ func (k *strike) possible(t string) error {
 	case n == 0:
 		return refuse(ErrImpossible, "%s needs a node", k.family)
 	case t == "minority" && minorityOf(n) == 0:
-		return refuse(ErrImpossible, "%s:minority needs 3 nodes or more: there are %d", k.family, n)
+		return refuse(ErrImpossible, "%s:minority needs 3 nodes or more, and there are %d", k.family, n)
 	case t == "leader" && !k.scope.Leader:
 		return refuse(ErrImpossible, "%s:leader needs a system that can tell its leader", k.family)
 	}
@@ -135,6 +135,7 @@ func (k *strike) aim(ctx context.Context, f *field, fault *history.Fault, states
 	if len(k.hit) == 0 {
 		return skip("no %s is %s on %v", k.component, states[0], nodes)
 	}
+	slices.Sort(fault.Nodes)
 	fault.Detail = encode(Strike{d, k.component})
 	return nil
 }

@@ -105,26 +105,26 @@ func (s *schedule) Next(ctx *generator.Context) (history.Op, generator.Status, g
 	if !ctx.Threads.IsFree(generator.NemesisWorker) {
 		return history.Op{}, generator.Pending, s
 	}
-	i, due := s.first()
+	i, due := s.first(ctx.Now - s.epoch)
 	if i < 0 {
 		return history.Op{}, generator.Done, nil
 	}
 	next := s.copy()
 	op := next.tracks[i].advance()
-	op.Time = max(s.epoch+due, ctx.Now)
+	op.Time = s.epoch + due
 	return op, generator.Ready, next
 }
 
 // first is the track whose operation is due first, and when; -1 if nothing will ever be.
-func (s *schedule) first() (track int, due time.Duration) {
+func (s *schedule) first(now time.Duration) (track int, due time.Duration) {
 	track = -1
 	for i, t := range s.tracks {
-		at := t.due
+		at := max(t.due, now)
 		if s.limit > 0 && at >= s.limit {
 			if t.state == waiting {
 				continue
 			}
-			at = s.limit
+			at = max(s.limit, now)
 		}
 		if track < 0 || at < due {
 			track, due = i, at

@@ -101,7 +101,7 @@ func parseEntry(entry string) (Request, error) {
 	}
 	row, ok := faultOf(family)
 	if !ok {
-		return r, refuse(ErrUsage, "unknown fault %q: did you mean %q?", family, nearest(family, families()))
+		return r, refuse(ErrUsage, "unknown fault %q: %s", family, suggest(family, families()))
 	}
 	if !colon {
 		return r, nil
@@ -148,7 +148,7 @@ func (f Fault) kind(word string, s *Scope) (string, error) {
 	if s == nil && open && name.MatchString(word) {
 		return "", nil
 	}
-	return "", refuse(ErrUsage, "unknown word %q of fault %s: did you mean %q?", word, f.Family, nearest(word, known))
+	return "", refuse(ErrUsage, "unknown word %q of fault %s: %s", word, f.Family, suggest(word, known))
 }
 
 // names are what a placeholder stands for in a scope.
@@ -211,7 +211,7 @@ func everything(s Scope) ([]Request, error) {
 		can = append(can, Request{Family: f.Family})
 	}
 	if len(can) == 0 {
-		return nil, refuse(ErrImpossible, "no fault is possible here: %v", errors.Join(cannot...))
+		return nil, refuse(ErrImpossible, "no fault is possible here: %s", oneLine(errors.Join(cannot...)))
 	}
 	return can, nil
 }
@@ -220,7 +220,7 @@ func everything(s Scope) ([]Request, error) {
 func prepare(family string, words []string, s Scope) (action, error) {
 	row, ok := faultOf(family)
 	if !ok {
-		return nil, refuse(ErrUsage, "unknown fault %q: did you mean %q?", family, nearest(family, families()))
+		return nil, refuse(ErrUsage, "unknown fault %q: %s", family, suggest(family, families()))
 	}
 	c, err := row.sort(words, &s)
 	if err != nil {
@@ -237,9 +237,17 @@ func families() []string {
 	return append(names, all, none)
 }
 
-// nearest is the known word with the least edits; of several, the first.
-func nearest(word string, known []string) string {
-	return slices.MinFunc(known, func(a, b string) int {
-		return levenshtein.ComputeDistance(word, a) - levenshtein.ComputeDistance(word, b)
-	})
+// suggest names the known word that takes the fewest edits, or all of them where even that one takes too many
+// for a slip.
+func suggest(word string, known []string) string {
+	best, least := "", (len(word)+3)/2
+	for _, k := range known {
+		if d := levenshtein.ComputeDistance(word, k); d < least {
+			best, least = k, d
+		}
+	}
+	if best == "" {
+		return "it is none of " + strings.Join(known, ", ")
+	}
+	return fmt.Sprintf("did you mean %q?", best)
 }

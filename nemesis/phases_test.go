@@ -1,0 +1,61 @@
+package nemesis
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faultline/faultline/harness/generator"
+	"github.com/faultline/faultline/harness/history"
+)
+
+// Unhealthy after the heal, members that can't be asked: the run goes through all its phases.
+func TestPhasesEndWhateverHappens(t *testing.T) {
+	pkg := packageOf(t, 3, "kill:leader,pause", Options{Interval: 4 * time.Second, Seed: 5})
+	main := generator.Stagger(3*time.Second, generator.Repeat(history.Op{F: "write"}))
+	final := generator.EachProcess(generator.Once(history.Op{F: "read"}))
+	for _, c := range []struct {
+		file string
+		of   func(history.Op) history.Type
+	}{
+		{"phases.txt", fine},
+		{"phases-unwell.txt", func(op history.Op) history.Type {
+			switch {
+			case op.Process == history.Nemesis, op.F == "read":
+				return history.Info
+			}
+			return history.OK
+		}},
+	} {
+		g := generator.Seeded(1, "run", Phases(main, final, pkg, 9*time.Second, 5*time.Second))
+		ops, err := generator.Play(g, 2, 1000, outcomes(3*time.Second/2, c.of))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		for _, op := range ops {
+			if !strings.HasPrefix(op.F, "start") && !strings.HasPrefix(op.F, "stop") && len(op.Value) > 0 {
+				op.F += " " + string(op.Value)
+			}
+			b.WriteString(strings.TrimRight(line(t, op), " ") + "\n")
+		}
+		golden(t, c.file, b.String())
+	}
+}
+
+func TestPhasesWithoutFaults(t *testing.T) {
+	pkg := packageOf(t, 3, "none", Options{})
+	ops, err := generator.Play(Phases(nil, nil, pkg, time.Second, time.Second), 2, 1000, generator.OK(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fs []string
+	for _, op := range ops {
+		if op.Type == history.Invoke {
+			fs = append(fs, op.F)
+		}
+	}
+	if got := strings.Join(fs, " "); got != "heal await-healthy final-reads members" {
+		t.Errorf("got %s", got)
+	}
+}
