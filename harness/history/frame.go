@@ -57,7 +57,7 @@ const skippableHeadLen = 8
 // skippableHead begins a skippable frame of so many bytes.
 func skippableHead(n int) []byte {
 	b := binary.LittleEndian.AppendUint32(nil, skippableMagic)
-	return binary.LittleEndian.AppendUint32(b, uint32(n)) //nolint:gosec // a line
+	return binary.LittleEndian.AppendUint32(b, uint32(n)) // a line
 }
 
 func skippable(payload string) []byte { return append(skippableHead(len(payload)), payload...) }

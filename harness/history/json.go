@@ -132,7 +132,7 @@ func escapeLen(b []byte) int {
 			return 0
 		}
 		for _, c := range b[2:6] {
-			if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+			if isHex := '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'; !isHex {
 				return 0
 			}
 		}

@@ -200,9 +200,9 @@ func integer(value []byte) (int64, error) {
 		n = n*10 + uint64(c-'0')
 	}
 	if value[0] == '-' {
-		return -int64(n), nil //nolint:gosec // n is at most 1<<63, whose negative is the least int64
+		return -int64(n), nil // n is at most 1<<63, whose negative is the least int64
 	}
-	return int64(n), nil //nolint:gosec // n is at most math.MaxInt64
+	return int64(n), nil // n is at most math.MaxInt64
 }
 
 // text is a string's meaning, or the JSON text of anything else: imported histories have numbers as keys

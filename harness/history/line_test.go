@@ -54,7 +54,7 @@ func slowDecode(line []byte, ordinal int64) (Op, error) {
 				return Op{}, fmt.Errorf("process %s", p)
 			}
 		}
-		op.Process = Process(n) //nolint:gosec // checked
+		op.Process = Process(n)
 	}
 	if op.Index, err = number("index", ordinal); err != nil {
 		return Op{}, err

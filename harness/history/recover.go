@@ -81,7 +81,7 @@ func (f *frameReader) Read(b []byte) (int, error) {
 		}
 		n, err := f.dec.Read(b)
 		if errors.Is(err, io.EOF) {
-			f.open, err = false, nil
+			f.open = false
 			f.ended(f.at.end)
 		} else if err != nil {
 			return 0, damagedFrame(f.at.start, err)

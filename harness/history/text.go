@@ -222,7 +222,8 @@ func (p *textParser) atKey() bool { return isBareKey(strings.SplitN(p.rest, " ",
 func isBareKey(s string) bool {
 	for i, c := range []byte(s) {
 		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_'
-		if !letter && (i == 0 || !('0' <= c && c <= '9' || c == '-' || c == '.' || c == '/' || c == ':')) {
+		later := '0' <= c && c <= '9' || c == '-' || c == '.' || c == '/' || c == ':'
+		if !letter && (i == 0 || !later) {
 			return false
 		}
 	}

@@ -22,13 +22,13 @@ type Window struct {
 	StartInvoke, StartComplete Moment
 	// StopInvoke and StopComplete are of the operation that ended the fault for certain (ok): its stop, or a heal.
 	StopInvoke, StopComplete Moment
-	// Proved: the start is ok, so that Proof shows the effect.
+	// Proved: the start is ok, and Proof, which shows the effect, is there.
 	Proved bool
 	// StopProof is the proof of the stop, where it is that which ended the fault.
 	StopProof json.RawMessage
 	// Skipped is why the fault found nothing to act on: it never was in force. Empty for a fault that acted or may have.
 	Skipped string
-	// Unsure is the errors of a start or stop of unknown effect, in their order.
+	// Unsure is why the effect of a start or stop is unknown, in their order.
 	Unsure []string
 	// Open: nothing ended it for certain before the history's end.
 	Open bool
@@ -123,7 +123,9 @@ func (ws *windows) start(p *Pair, f Fault) error {
 	}
 	switch p.Outcome() {
 	case OK:
-		w.Proved = true
+		if w.Proved = string(orNull(f.Proof)) != "null"; !w.Proved {
+			w.Unsure = append(w.Unsure, p.Invoke.F+": ok without a proof")
+		}
 	case Fail:
 		w.Open = false
 		if w.Skipped = p.Complete.Error; w.Skipped == "" {

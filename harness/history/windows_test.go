@@ -36,28 +36,40 @@ func windowLines(ws []Window) string {
 }
 
 func TestWindows(t *testing.T) {
-	const cut, kill = `{"id":"cut-1","family":"cut"}`, `{"id":"kill-1","family":"kill"`
+	const cut, proved, kill = `{"id":"cut-1","family":"cut"}`, `{"id":"cut-1","family":"cut","proof":1}`, `{"id":"kill-1","family":"kill"`
 	for name, test := range map[string]struct{ text, want string }{
-		"planned, done, undone": {`
+		"planned, done, undone": {
+			`
 nemesis invoke start-kill ` + kill + `} / nemesis ok start-kill ` + kill + `,"nodes":["n2"],"proof":{"pid":7}}
 0 invoke read / 0 ok read
 nemesis invoke stop-kill ` + kill + `} / nemesis ok stop-kill ` + kill + `}`,
-			`kill-1 kill [n2] 0-1..4-5 proved{"pid":7}`},
-		"overlapping, ended by heal": {`
-nemesis invoke start-kill ` + kill + `} / nemesis ok start-kill ` + kill + `}
+			`kill-1 kill [n2] 0-1..4-5 proved{"pid":7}`,
+		},
+		"overlapping, ended by heal": {
+			`
+nemesis invoke start-kill ` + kill + `} / nemesis ok start-kill ` + kill + `,"proof":null}
 nemesis invoke start-cut ` + cut + ` / nemesis info start-cut ` + cut + ` ! no packet was caught
 nemesis invoke stop-kill ` + kill + `} / nemesis ok stop-kill ` + kill + `}
 nemesis invoke stop-cut ` + cut + ` / nemesis info stop-cut ! SSH refused
 nemesis invoke heal / nemesis info heal / nemesis invoke heal / nemesis ok heal`,
-			"kill-1 kill [] 0-1..4-5 proved\ncut-1 cut [] 2-3..10-11 unsure: start-cut: no packet was caught; stop-cut: SSH refused"},
-		"nothing to act on": {`nemesis invoke start-cut ` + cut + ` / nemesis fail start-cut ` + cut + ` ! no leader`,
-			"cut-1 cut [] 0-1..?-? skipped: no leader"},
-		"nothing to act on, and no reason": {`nemesis invoke start-cut ` + cut + ` / nemesis fail start-cut`,
-			"cut-1 cut [] 0-1..?-? skipped: no reason given"},
-		"cut off while it starts": {`nemesis invoke start-cut ` + cut,
-			"cut-1 cut [] 0-?..?-? unsure: start-cut: the history ends before it is done open"},
-		"cut off while it stops": {`nemesis invoke start-cut ` + cut + ` / nemesis ok start-cut / nemesis invoke stop-cut ` + cut,
-			"cut-1 cut [] 0-1..?-? proved unsure: stop-cut: the history ends before it is done open"},
+			"kill-1 kill [] 0-1..4-5 unsure: start-kill: ok without a proof\ncut-1 cut [] 2-3..10-11 unsure: start-cut: no packet was caught; stop-cut: SSH refused",
+		},
+		"nothing to act on": {
+			`nemesis invoke start-cut ` + cut + ` / nemesis fail start-cut ` + cut + ` ! no leader`,
+			"cut-1 cut [] 0-1..?-? skipped: no leader",
+		},
+		"nothing to act on, and no reason": {
+			`nemesis invoke start-cut ` + cut + ` / nemesis fail start-cut`,
+			"cut-1 cut [] 0-1..?-? skipped: no reason given",
+		},
+		"cut off while it starts": {
+			`nemesis invoke start-cut ` + cut,
+			"cut-1 cut [] 0-?..?-? unsure: start-cut: the history ends before it is done open",
+		},
+		"cut off while it stops": {
+			`nemesis invoke start-cut ` + cut + ` / nemesis ok start-cut ` + proved + ` / nemesis invoke stop-cut ` + cut,
+			"cut-1 cut [] 0-1..?-? proved1 unsure: stop-cut: the history ends before it is done open",
+		},
 		"other operations": {"nemesis invoke members / nemesis ok members [] / 0 invoke start-x 1 / 0 ok start-x 1", ""},
 	} {
 		ws, err := Windows(parse(t, test.text))
@@ -96,8 +108,15 @@ func TestOverlaps(t *testing.T) {
 		from, to int64
 		want     bool
 	}{
-		{closed, 0, 9, false}, {closed, 0, 10, true}, {closed, 12, 13, true}, {closed, 20, 30, true}, {closed, 21, 30, false},
-		{closed, 0, 100, true}, {open, 0, 9, false}, {open, 1000, 1001, true}, {skipped, 0, 100, false},
+		{closed, 0, 9, false},
+		{closed, 0, 10, true},
+		{closed, 12, 13, true},
+		{closed, 20, 30, true},
+		{closed, 21, 30, false},
+		{closed, 0, 100, true},
+		{open, 0, 9, false},
+		{open, 1000, 1001, true},
+		{skipped, 0, 100, false},
 	} {
 		if got := test.w.Overlaps(test.from, test.to); got != test.want {
 			t.Errorf("%+v from %d to %d: %v", test.w, test.from, test.to, got)

@@ -77,7 +77,7 @@ func CreateWith(path string, o Options) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("history %s: %w", path, err)
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // for everyone to read
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("create the history (a file that is there is never overwritten): %w", err)
 	}
@@ -147,9 +147,9 @@ func checkOp(op *Op) error {
 func (w *Writer) Flush() error {
 	written := make(chan struct{})
 	w.mu.Lock()
-	if w.closed {
+	if err := w.err(); err != nil {
 		w.mu.Unlock()
-		return w.err()
+		return err
 	}
 	w.send(written)
 	w.mu.Unlock()

@@ -90,8 +90,8 @@ func TestReadWhileWritten(t *testing.T) {
 			}
 		}
 		want := (round + 1) * 10
-		for deadline := time.Now().Add(10 * time.Second); seen < want; { //nolint:forbidigo // waits for the flusher
-			if time.Now().After(deadline) { //nolint:forbidigo // as above
+		for deadline := time.Now().Add(10 * time.Second); seen < want; {
+			if time.Now().After(deadline) {
 				t.Fatalf("%d operations can be read, want %d", seen, want)
 			}
 			f, err := Open(path)
