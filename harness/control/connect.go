@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -164,6 +165,8 @@ type conn struct {
 
 	sessions    int
 	sessionsMax int
+	// hadSession tells that the server has allowed a session.
+	hadSession atomic.Bool
 	// killing is held while a cancelled command is killed.
 	killing sync.Mutex
 }

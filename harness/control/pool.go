@@ -11,6 +11,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
+// busyRefusalsMax bounds how often opening a session is tried again on a server that ran some before: for about 15 s.
+const busyRefusalsMax = 10
+
 // pool holds the connections to one host. Servers bound the sessions of a connection (OpenSSH: MaxSessions 10), so
 // sessions are counted, further connections opened when all are full, and past that commands wait.
 type pool struct {
@@ -175,6 +178,7 @@ func (p *pool) openSession(ctx context.Context) (*conn, *ssh.Session, error) {
 		}
 		session, err := newSession(ctx, c, func() { p.release(c) })
 		if err == nil {
+			c.hadSession.Store(true)
 			return c, session, nil
 		}
 		var refused *ssh.OpenChannelError
@@ -185,7 +189,7 @@ func (p *pool) openSession(ctx context.Context) (*conn, *ssh.Session, error) {
 			continue
 		}
 		// An ended session counts for the server until it has cleaned up.
-		if refusals++; refusals > p.cfg.Attempts {
+		if refusals++; refusals > p.refusalsMax(c) {
 			return nil, nil, &ConnError{Node: p.cfg.Name, Login: p.cfg.login(), Err: err,
 				Why: fmt.Sprintf("the server refuses sessions (%s): raise MaxSessions in its sshd_config", refused.Message)}
 		}
@@ -193,6 +197,15 @@ func (p *pool) openSession(ctx context.Context) (*conn, *ssh.Session, error) {
 			return nil, nil, fmt.Errorf("%s: opening a session: %w", p.cfg.Name, err)
 		}
 	}
+}
+
+// refusalsMax is how often a server may refuse a session where there is no other one on the connection. One that
+// has allowed some before is short of them, and busy; one that has not will not.
+func (p *pool) refusalsMax(c *conn) int {
+	if c.hadSession.Load() {
+		return busyRefusalsMax
+	}
+	return p.cfg.Attempts
 }
 
 // newSession opens a session unless ctx ends first. The session's place in the count is kept on

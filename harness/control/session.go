@@ -164,7 +164,14 @@ func (s *SSH) killGroup(e *execution) {
 	}
 	session, err := e.conn.client.NewSession()
 	if err != nil {
-		return
+		// The server allows no session more on this connection. Another one will do.
+		ctx, cancel := context.WithTimeout(s.pool.life, abortMax)
+		defer cancel()
+		var other *conn
+		if other, session, err = s.pool.openSession(ctx); err != nil {
+			return
+		}
+		defer s.pool.release(other)
 	}
 	defer session.Close()
 	kill := []string{"kill", "-s", "KILL", "--", "-" + strconv.Itoa(e.stderr.pid)}
@@ -197,7 +204,7 @@ func (m *markedStderr) Write(p []byte) (int, error) {
 		m.line = m.line[end+1:]
 		// The login shell's start-up files may have left a line unfinished before it.
 		before, mark, ok := strings.Cut(string(line), pidMark+" ")
-		if pid, err := strconv.Atoi(strings.TrimSpace(mark)); ok && err == nil {
+		if pid, err := strconv.Atoi(strings.TrimSpace(mark)); ok && err == nil && pid > 1 {
 			line, m.pid, m.done = []byte(before), pid, true
 			close(m.found)
 		}
@@ -216,19 +223,22 @@ func (m *markedStderr) flush() {
 	m.line = nil
 }
 
-// capture keeps what is printed, up to outputMax, past which the command is stopped.
+// capture keeps what is printed, up to outputMax, past which the command is stopped. The buffer is not embedded: its
+// ReadFrom, which io.Copy prefers, knows no limit.
 type capture struct {
-	bytes.Buffer
-	stop context.CancelCauseFunc
+	printed bytes.Buffer
+	stop    context.CancelCauseFunc
 }
 
+func (c *capture) Bytes() []byte { return c.printed.Bytes() }
+
 func (c *capture) Write(p []byte) (int, error) {
-	if c.Len()+len(p) > outputMax {
+	if c.printed.Len()+len(p) > outputMax {
 		err := fmt.Errorf("it printed more than %d MiB: let it write to a file and download that", outputMax>>20)
 		c.stop(err)
 		return 0, err
 	}
-	return c.Buffer.Write(p)
+	return c.printed.Write(p)
 }
 
 // stoppingWriter stops the command when its output can't be written.
