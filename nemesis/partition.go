@@ -46,8 +46,14 @@ func newPartition(s Scope, words choice) (action, error) {
 	}
 	var why error
 	for _, c := range []struct{ target, shape string }{
-		{"one", ""}, {"majority", ""}, {"leader", ""},
-		{"", "halves"}, {"", "minority-third"}, {"", "bridge"}, {"", "ring"}, {"", "one-way"},
+		{"one", ""},
+		{"majority", ""},
+		{"leader", ""},
+		{"", "halves"},
+		{"", "minority-third"},
+		{"", "bridge"},
+		{"", "ring"},
+		{"", "one-way"},
 	} {
 		if err := p.possible(c.target, c.shape); err != nil {
 			if why == nil {
