@@ -22,8 +22,8 @@ type Summary struct {
 	Elapsed time.Duration
 }
 
-// add counts a completion.
-func (s *Summary) add(completion history.Op) {
+// Count adds a completion; operations of the nemesis do not count.
+func (s *Summary) Count(completion history.Op) {
 	if !completion.Process.IsClient() {
 		return
 	}
@@ -173,7 +173,7 @@ func (r *runner) takeReports() error {
 	var err error
 	for i := range reports {
 		completion := &reports[i].op
-		r.summary.add(*completion)
+		r.summary.Count(*completion)
 		err = errors.Join(err, reports[i].err)
 		if completion.Type == history.Invoke {
 			// Never begun: for the generator it did not happen. Only at the end of a run.
@@ -220,7 +220,7 @@ func (r *runner) abandonOpen() error {
 	for _, w := range r.workers {
 		completion, open, e := w.abandon(fmt.Sprintf("still open %s after the run was to end", r.t.Grace))
 		if open {
-			r.summary.add(completion)
+			r.summary.Count(completion)
 		}
 		err = errors.Join(err, e)
 	}

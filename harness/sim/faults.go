@@ -1,0 +1,85 @@
+package sim
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/faultline/faultline/harness/generator"
+	"github.com/faultline/faultline/harness/history"
+)
+
+// The families of faults of the simulator, and what their variants may be. One-way and clients are partitions' only.
+const (
+	FamilyPartition = "partition"
+	FamilyKill      = "kill"
+	FamilyPause     = "pause"
+
+	TargetOne      = "one"
+	TargetLeader   = "leader"
+	TargetMinority = "minority"
+	TargetMajority = "majority"
+	TargetAll      = "all"
+	TargetOneWay   = "one-way"
+	TargetClients  = "clients"
+)
+
+// faults yields the start and the stop of one fault after the other.
+type faults struct {
+	interval time.Duration
+	seed     uint64
+	begun    bool
+	at       time.Duration // of the next operation
+	n        int           // operations dispatched: starts are even
+}
+
+// Faults yields faults for the nemesis, without end: one each interval, which lasts half of it. The n-th fault depends
+// on the seed alone. Give it to the nemesis with generator.NemesisOnly.
+func Faults(seed uint64, interval time.Duration) generator.Generator {
+	return &faults{interval: interval, seed: seed}
+}
+
+func (f *faults) Next(ctx *generator.Context) (history.Op, generator.Status, generator.Generator) {
+	if !f.begun {
+		begun := *f
+		begun.begun, begun.at = true, ctx.Now+f.interval/2
+		return history.Op{Time: ctx.Now}, generator.Pending, &begun
+	}
+	p, ok := ctx.Anyone()
+	if !ok {
+		return history.Op{}, generator.Pending, f
+	}
+	fault := f.draw(f.n / 2)
+	op := history.Op{
+		Type: history.Invoke, Process: p, Time: max(f.at, ctx.Now),
+		F: history.StartOf(fault.Family), Value: encode(fault),
+	}
+	if f.n%2 == 1 {
+		op.F = history.StopOf(fault.Family)
+	}
+	next := *f
+	next.n++
+	next.at += f.interval / 2
+	return op, generator.Ready, &next
+}
+
+func (f *faults) Update(*generator.Context, history.Op) generator.Generator { return f }
+
+// draw is the n-th fault. The first ones are one of each family.
+func (f *faults) draw(n int) history.Fault {
+	r := rand.New(rand.NewPCG(f.seed, uint64(n))) //nolint:gosec // reproducible chance is the point
+	families := [...]string{FamilyPartition, FamilyKill, FamilyPause}
+	targets := []string{TargetOne, TargetLeader, TargetLeader, TargetMinority, TargetMajority}
+	family := families[n%len(families)]
+	switch family {
+	case FamilyPartition:
+		targets = append(targets, TargetOneWay, TargetClients)
+	default:
+		targets = append(targets, TargetAll)
+	}
+	return history.Fault{
+		ID: family + "-" + strconv.Itoa(n/len(families)+1), Family: family, Requested: family,
+		Variant: targets[r.IntN(len(targets))], Detail: json.RawMessage(`{"imagined":true}`),
+	}
+}
