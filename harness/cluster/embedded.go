@@ -113,7 +113,7 @@ func (e *embedded) startNode(ctx context.Context, i int) error {
 		return err
 	}
 	logPath := filepath.Join(dir, "node.log")
-	init, err := startInit(e.options.Binary, logPath)
+	init, err := startFirst(e.options.Binary, "init", logPath)
 	if err != nil {
 		return fmt.Errorf("node %s: %w", n.Name, err)
 	}
@@ -130,7 +130,10 @@ func (e *embedded) startNode(ctx context.Context, i int) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, initBound)
 	defer cancel()
-	answer, err := init.ask(ctx, e.initRequest(n, dir))
+	answer, err := ask[node.InitAnswer](ctx, init, e.initRequest(n, dir))
+	if err == nil && answer.Error != "" {
+		err = errors.New(answer.Error)
+	}
 	if err != nil {
 		return fmt.Errorf("node %s: %w%s", n.Name, err, endOfLog(logPath))
 	}
@@ -156,15 +159,15 @@ func (e *embedded) initRequest(n nodeLease, dir string) node.InitRequest {
 	}
 }
 
-// initProcess is a node's first process, as its parent sees it until it has detached.
-type initProcess struct {
+// firstProcess is the first process of new namespaces, as its parent sees it until it has detached.
+type firstProcess struct {
 	cmd *exec.Cmd
 	in  *os.File
 	out *os.File
 }
 
-// startInit starts the first process of new namespaces. It waits for its request, and ends if this process dies before.
-func startInit(binary, logPath string) (*initProcess, error) {
+// startFirst starts the first process of new namespaces. It waits for its request, and ends if this process dies before.
+func startFirst(binary, verb, logPath string) (*firstProcess, error) {
 	log, err := os.OpenFile(logPath, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
@@ -181,7 +184,7 @@ func startInit(binary, logPath string) (*initProcess, error) {
 		return nil, err
 	}
 	defer outW.Close()
-	cmd := exec.Command(binary, "node", "init")
+	cmd := exec.Command(binary, "node", verb)
 	cmd.Dir = "/"
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = inR, outW, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -194,27 +197,27 @@ func startInit(binary, logPath string) (*initProcess, error) {
 		return nil, fmt.Errorf("start %s in new namespaces (it takes root and a kernel with network, mount, process, UTS and IPC namespaces): %w", binary, err)
 	}
 	go func() { _ = cmd.Wait() }() // whoever ends it: no zombie stays while this process lives
-	return &initProcess{cmd: cmd, in: inW, out: outR}, nil
+	return &firstProcess{cmd: cmd, in: inW, out: outR}, nil
 }
 
-func (p *initProcess) close() {
+func (p *firstProcess) close() {
 	p.in.Close()
 	p.out.Close()
 }
 
 // ask sends the request and waits for the answer.
-func (p *initProcess) ask(ctx context.Context, q node.InitRequest) (node.InitAnswer, error) {
+func ask[A any](ctx context.Context, p *firstProcess, request any) (A, error) {
 	defer context.AfterFunc(ctx, p.close)()
-	var a node.InitAnswer
-	err := json.NewEncoder(p.in).Encode(q)
+	var a A
+	err := json.NewEncoder(p.in).Encode(request)
 	if err == nil {
 		err = json.NewDecoder(p.out).Decode(&a)
 	}
 	switch {
-	case a.Error != "":
-		return a, errors.New(a.Error)
+	case err == nil:
+		return a, nil
 	case ctx.Err() != nil:
-		return a, fmt.Errorf("not set up within %v: %w", initBound, ctx.Err())
+		return a, fmt.Errorf("not set up in time: %w", ctx.Err())
 	case errors.Is(err, io.EOF), errors.Is(err, unix.EPIPE):
 		return a, errors.New("its first process ended while it set itself up")
 	}

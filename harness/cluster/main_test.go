@@ -6,6 +6,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/faultline/faultline/internal/node"
@@ -13,6 +17,10 @@ import (
 
 // TestMain makes the test's binary stand in for faultline: it is what the nodes run.
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "sudo" {
+		fmt.Fprintln(os.Stderr, sudo(os.Args[1:]))
+		os.Exit(1)
+	}
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "node":
@@ -26,6 +34,21 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(m.Run())
+}
+
+// sudo runs a command as root with a clean environment, as the real one does with -n and --.
+func sudo(args []string) error {
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		args = args[1:]
+	}
+	if err := syscall.Setuid(0); err != nil {
+		return err
+	}
+	path, err := exec.LookPath(args[0])
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(path, args, []string{"PATH=" + os.Getenv("PATH"), "HOME=/root"})
 }
 
 // echo answers every connection with what it says.

@@ -246,3 +246,8 @@ func (c *checksums) of(path string) (string, error) {
 	c.sum[key] = sum
 	return sum, nil
 }
+
+// Shell runs a command on the caller's terminal, or with no args a login shell; see (*control.SSH).Shell.
+func (n *Node) Shell(ctx context.Context, args []string, t control.Terminal) error {
+	return control.Shell(ctx, n.Host, args, t)
+}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/faultline/faultline/harness/control"
@@ -32,7 +30,7 @@ type CutAnswer struct {
 
 // cut drops or resets traffic. The same cut again is no error.
 func (s state) cut(ctx context.Context, q CutRequest) (None, error) {
-	q.Protect = append(q.Protect, sessionPort()...)
+	q.Protect = protected(q.Protect)
 	if err := q.validate(); err != nil {
 		return None{}, fmt.Errorf("cut %q: %w", q.ID, err)
 	}
@@ -84,19 +82,6 @@ func (q CutRequest) validate() error {
 		}
 	}
 	return nil
-}
-
-// sessionPort is the port of the SSH session that this verb runs in, if it can be told; sudo hides it.
-func sessionPort() []int {
-	fields := strings.Fields(os.Getenv("SSH_CONNECTION")) // client address and port, server address and port
-	if len(fields) != 4 {
-		return nil
-	}
-	port, err := strconv.Atoi(fields[3])
-	if err != nil {
-		return nil
-	}
-	return []int{port}
 }
 
 // uncut undoes a cut and tells what it had caught. One that is not there is no error, and if it was undone before,

@@ -36,6 +36,7 @@ func (s state) spawn(ctx context.Context, log string, args ...string) error {
 	defer r.Close()
 	cmd := exec.Command(self, append([]string{"node", "--state", s.dir}, args...)...)
 	cmd.Dir = "/"
+	cmd.Env = ownEnviron()
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

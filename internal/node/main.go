@@ -42,6 +42,7 @@ type verb struct {
 func verbs() []verb {
 	return []verb{
 		{"init", runInit},
+		{"probe", runProbe},
 		{"serve", runServe},
 		{"supervise", runSupervise},
 		{"watchdog", runWatchdog},
@@ -54,6 +55,7 @@ func verbs() []verb {
 		{"heal", answer(state.heal)},
 		{"renew", answer(state.renew)},
 		{"status", answer(state.status)},
+		{"hello", answer(state.hello)},
 		{"sums", answer(state.sums)},
 		{"clean", answer(state.clean)},
 		{"check", answer(state.check)},

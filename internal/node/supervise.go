@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -104,7 +106,7 @@ func execute(r record) (*exec.Cmd, error) {
 	}
 	defer log.Close()
 	cmd := exec.Command(r.Args[0], r.Args[1:]...)
-	cmd.Env = append(os.Environ(), r.Env...)
+	cmd.Env = append(ownEnviron(), r.Env...)
 	cmd.Dir = r.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -112,6 +114,11 @@ func execute(r record) (*exec.Cmd, error) {
 		return nil, fmt.Errorf("start it: %w", err)
 	}
 	return cmd, nil
+}
+
+// ownEnviron is the environment without the SSH session that the process is started from and outlives.
+func ownEnviron() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "SSH_") })
 }
 
 // bury waits for the process's end and records it. The process is reaped with the lock held: who holds the lock and
