@@ -1,0 +1,315 @@
+package checker
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/faultline/faultline/harness/history"
+)
+
+// LinearizableOptions choose what is promised.
+type LinearizableOptions struct {
+	// Model is ModelLinearizable or ModelSerializable; empty takes it from Read.
+	Model string
+	// Read is the kind of read that the clients did.
+	Read string
+	// IgnoreVersions: the system's versions are no promise and are not looked at. Otherwise each write that has a
+	// version must have a higher one than every write of its key before it, and reads return the version with the value.
+	IgnoreVersions bool
+}
+
+// Linearizable judges registers: reads (f "read", null → value, null for absent), writes (f "write", the value) and compare-and-sets
+// (f "cas", [old, new] → [old, new, succeeded] with the value seen as an optional fourth; [old, new] alone succeeded).
+// Each Op.Key is a register of its own, absent at first.
+//
+// Every register is first put in the order of its versions where it has them, which is exact for most histories and takes
+// O(n log n). Only what stays ambiguous is searched, with Porcupine, the smallest registers first. A search keeps within its share
+// of the budget's memory by counting the states that it keeps; past it, or past the time, the verdict is Unknown, after the checks
+// that need no search had their chance to say Invalid:
+//
+//   - garbage-read: nobody ever wrote the value or version. aborted-read: the write failed. future-read: it was read before
+//     it was invoked. duplicate-write: a version that no write made holds the value of an earlier one.
+//   - stale-read: the value had been overwritten before the operation began. lost-write: so it had, and nobody ever saw the write.
+//   - cas-mismatch: a compare-and-set succeeded on another value than the expected one, or was refused on that.
+//   - version-mismatch: a version stands for two values, or versions fall. non-monotonic-read: they fall for one process on
+//     one member (ModelSerializable only).
+//   - nonlinearizable: none of these, and yet no order of the operations explains what was seen.
+//
+// The error is ErrUnknownModel.
+func Linearizable(o LinearizableOptions) (Checker, error) {
+	model, err := promise(o.Model, o.Read)
+	if err != nil {
+		return nil, err
+	}
+	return linearizable{model, o.IgnoreVersions}, nil
+}
+
+type linearizable struct {
+	model          string
+	ignoreVersions bool
+}
+
+// LinearizableDetail is the Detail of Linearizable.
+type LinearizableDetail struct {
+	Model      string `json:"model"`
+	Keys       int    `json:"keys"`
+	Operations int    `json:"operations"`
+	// Unknown are operations of unknown outcome.
+	Unknown int `json:"unknown"`
+	// ByVersions and BySearch are how many keys were found to linearize, and how.
+	ByVersions int `json:"by_versions"`
+	BySearch   int `json:"by_search"`
+	// Failing are keys with a broken promise, the smallest first; Undecided those that the budget did not suffice for.
+	Failing   []string `json:"failing,omitempty"`
+	Undecided []string `json:"undecided,omitempty"`
+	// Unsearched are how many keys were left alone because a promise was broken already.
+	Unsearched int `json:"unsearched,omitempty"`
+	// States are how many states the searches kept.
+	States int64 `json:"states"`
+}
+
+// listedKeysMax bounds the keys that Failing, Undecided and the reasons list.
+const listedKeysMax = 20
+
+func (linearizable) Name() string { return "linearizable" }
+
+func (l linearizable) Check(ctx context.Context, src history.Source, b Budget) (Result, error) {
+	if b.MemoryBytes <= 0 {
+		b.MemoryBytes = defaultMemoryBytes
+	}
+	if b.Time > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, b.Time)
+		defer cancel()
+	}
+	j := &linearizableJudge{allowStale: l.model == ModelSerializable, d: LinearizableDetail{Model: l.model}}
+	registers, err := j.f.registersOf(ctx, src)
+	if err != nil {
+		return Result{}, err
+	}
+	if l.ignoreVersions {
+		for _, r := range registers {
+			r.dropVersions()
+		}
+	}
+	if len(registers) == 0 {
+		j.f.unknown("nothing to check: no operation on a register")
+	}
+	if j.allowStale {
+		if err := j.monotone(ctx, src, registers); err != nil {
+			return Result{}, err
+		}
+	}
+	var open []*register
+	for _, r := range registers {
+		if !j.withoutSearch(r) {
+			open = append(open, r)
+		}
+	}
+	broken := j.worst
+	if broken == nil {
+		broken = j.search(ctx, open, b.MemoryBytes/2)
+	} else {
+		j.d.Unsearched = len(open)
+	}
+	r, err := j.f.result(j.summary(), j.d)
+	if err == nil && broken != nil {
+		err = j.illustrate(ctx, &r, broken, src, b.MemoryBytes/2)
+	}
+	return r, err
+}
+
+// linearizableJudge judges the registers of one history.
+type linearizableJudge struct {
+	f          findings
+	d          LinearizableDetail
+	allowStale bool
+	// worst is the smallest register that breaks its promise.
+	worst *register
+}
+
+// withoutSearch judges a register by what needs no search, and tells whether that settled it.
+func (j *linearizableJudge) withoutSearch(r *register) bool {
+	j.d.Keys++
+	j.d.Operations += len(r.ops) + len(r.failed)
+	for i := range r.ops {
+		if r.ops[i].unknown() {
+			j.d.Unknown++
+		}
+	}
+	broken := j.f.broken
+	s := newSoundJudge(&j.f, r, j.allowStale)
+	s.judge()
+	c, versioned := chainOf(r, j.allowStale)
+	if versioned && j.f.broken == broken {
+		c.certain(s)
+	}
+	switch {
+	case j.f.broken > broken:
+		j.failing(r)
+		return true
+	case versioned && c.fit():
+		j.d.ByVersions++
+		return true
+	}
+	return false
+}
+
+func (j *linearizableJudge) failing(r *register) {
+	if j.worst == nil || len(r.ops) < len(j.worst.ops) {
+		j.worst = r
+	}
+	if len(j.d.Failing) < listedKeysMax {
+		j.d.Failing = append(j.d.Failing, r.key)
+	}
+}
+
+// search decides the registers that are still open, the smallest first, and returns the first one that does not linearize. Larger ones are
+// not searched then: the verdict would stay the same.
+func (j *linearizableJudge) search(ctx context.Context, open []*register, memoryBytes int64) *register {
+	var (
+		workers  = min(runtime.GOMAXPROCS(0), max(1, len(open)))
+		each     = memoryBytes / int64(workers)
+		outcomes = make([]outcome, len(open))
+		mu       sync.Mutex
+		next     int
+		found    = len(open)
+		wg       sync.WaitGroup
+	)
+	take := func() (int, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if next >= found {
+			return 0, false
+		}
+		next++
+		return next - 1, true
+	}
+	for range workers {
+		wg.Go(func() {
+			for i, ok := take(); ok; i, ok = take() {
+				r := open[i]
+				outcomes[i] = r.search(ctx, r.searchable(j.allowStale), each)
+				if outcomes[i].verdict == Invalid {
+					mu.Lock()
+					found = min(found, i)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i, o := range outcomes[:min(found+1, len(open))] {
+		j.d.States += o.states
+		switch o.verdict {
+		case Valid:
+			j.d.BySearch++
+		case Unknown:
+			j.undecided(open[i], o)
+		case Invalid:
+			j.failing(open[i])
+			j.unexplained(ctx, open[i], memoryBytes)
+			j.d.Unsearched = len(open) - i - 1
+			return open[i]
+		}
+	}
+	return nil
+}
+
+func (j *linearizableJudge) undecided(r *register, o outcome) {
+	if len(j.d.Undecided) == listedKeysMax {
+		return
+	}
+	unknown := 0
+	for i := range r.ops {
+		if r.ops[i].unknown() {
+			unknown++
+		}
+	}
+	j.d.Undecided = append(j.d.Undecided, r.key)
+	j.f.unknown("whether %s linearizes was not decided: %s after %s (%s, %s of unknown outcome)", r.name(), o.spent,
+		count(o.states, "state", "states"), count(len(r.ops), "operation", "operations"), thousands(int64(unknown)))
+}
+
+// unexplained adds the anomaly of a register that does not linearize, with where it stops to.
+func (j *linearizableJudge) unexplained(ctx context.Context, r *register, memoryBytes int64) {
+	ops := r.searchable(j.allowStale)
+	a := Anomaly{Name: "nonlinearizable", Key: r.key, Ops: []int64{}}
+	s, ok := r.firstStuck(ctx, ops, memoryBytes)
+	if !ok {
+		a.Why = fmt.Sprintf("no order of the %s on %s explains what they returned", count(len(ops), "operation", "operations"), r.name())
+		j.f.add(a)
+		return
+	}
+	o := &ops[s.op]
+	a.Ops = append(a.Ops, o.index())
+	a.Why = fmt.Sprintf("no order of the operations on %s explains that %s", r.name(), r.describe(o))
+	if s.before >= 0 {
+		b := &ops[s.before]
+		a.Ops = append(a.Ops, b.index())
+		a.Why += fmt.Sprintf("; everything up to %s can be put in order", r.describe(b))
+	}
+	j.f.add(a)
+}
+
+func (j *linearizableJudge) summary() string {
+	parts := []string{count(j.d.Keys, "key", "keys"), count(j.d.Operations, "operation", "operations")}
+	if j.d.Unknown > 0 {
+		parts = append(parts, thousands(int64(j.d.Unknown))+" of unknown outcome")
+	}
+	if j.d.BySearch > 0 {
+		parts = append(parts, count(j.d.BySearch, "key", "keys")+" by search")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// dropVersions forgets the versions.
+func (r *register) dropVersions() {
+	for i := range r.ops {
+		r.ops[i].version = 0
+	}
+}
+
+// steadyFaults are the families that leave a member's process, and so its view, as it was.
+var steadyFaults = []string{"partition", "pause"}
+
+// monotone finds reads that went back in versions for one process on one member. A member may do so when it was restarted, so that any other
+// fault than the ones known to be steady, in force between the two, allows it.
+func (j *linearizableJudge) monotone(ctx context.Context, src history.Source, registers []*register) error {
+	all, err := j.f.faultsOf(ctx, src)
+	if err != nil {
+		return err
+	}
+	all.windows = slices.DeleteFunc(all.windows, func(w history.Window) bool { return slices.Contains(steadyFaults, w.Family) })
+	restarts := all.mayAct()
+	type reader struct {
+		process history.Process
+		node    string
+	}
+	for _, r := range registers {
+		last := map[reader]*regOp{}
+		for i := range r.ops {
+			o := &r.ops[i]
+			if o.kind != regRead || o.version == 0 && o.value != 0 {
+				continue
+			}
+			who := reader{o.process, o.node}
+			if b := last[who]; b != nil && b.version > o.version {
+				j.f.add(Anomaly{
+					Name: "non-monotonic-read", Key: r.key, Ops: []int64{o.index(), b.index()},
+					Why:     fmt.Sprintf("%s, but the same process had read version %d before (%d)", r.describe(o), b.version, b.index()),
+					Allowed: restarts.overlaps(b.call, o.ret),
+				})
+				if !restarts.overlaps(b.call, o.ret) {
+					j.failing(r)
+				}
+			}
+			last[who] = o
+		}
+	}
+	return nil
+}

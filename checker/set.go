@@ -1,0 +1,219 @@
+package checker
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/faultline/faultline/harness/history"
+)
+
+// Set is SetWith for linearizable reads.
+func Set() Checker { return set{ModelLinearizable} }
+
+// SetOptions choose what reads of a set promise.
+type SetOptions struct {
+	// Model is ModelLinearizable or ModelSerializable; empty takes it from Read.
+	Model string
+	// Read is the kind of read that the clients did.
+	Read string
+}
+
+// SetWith judges sets to which unique elements are added (f "add", the element as value) and which are read whole (f "read", null → a
+// list). Each Op.Key is a set of its own.
+//
+//   - lost: the element was acknowledged, or read once, and every final read lacks it. Final reads are those after the nemesis's
+//     history.FFinalReads; without that mark, those after the last add. On an incomplete history there are none.
+//   - stale-read: a read that began after the element was acknowledged or read lacks it, and others have it. ModelSerializable
+//     allows that.
+//   - garbage-read: nobody ever added the element. aborted-read: who did was told that it failed. future-read: it was read
+//     before it was added.
+//   - duplicate-elements: a read has the element twice.
+//
+// The error is ErrUnknownModel.
+func SetWith(o SetOptions) (Checker, error) {
+	model, err := promise(o.Model, o.Read)
+	if err != nil {
+		return nil, err
+	}
+	return set{model}, nil
+}
+
+type set struct{ model string }
+
+// SetDetail is the Detail of Set, elements of all keys together.
+type SetDetail struct {
+	Keys         int64 `json:"keys"`
+	Reads        int64 `json:"reads"`
+	Attempts     int64 `json:"attempts"`
+	Acknowledged int64 `json:"acknowledged"`
+	// Recovered are elements whose add ended unknown and that were read.
+	Recovered int64 `json:"recovered"`
+	Lost      int64 `json:"lost"`
+	// Stale are elements that some read missed that later or other reads had.
+	Stale      int64 `json:"stale"`
+	Unexpected int64 `json:"unexpected"`
+	Duplicated int64 `json:"duplicated"`
+}
+
+// element is one element of one set. Indexes are never where the thing did not happen.
+type element struct {
+	id int32
+	// added is the first invocation of an add of it; unknown and failed tell how adds ended that were not acknowledged.
+	added           int64
+	unknown, failed bool
+	failedAt        int64
+	// known is since when every linearizable read must have it: an acknowledgement, or a read that had it.
+	known   int64
+	acked   bool
+	knownBy int64
+	// firstSeen is the first completion of a read that has it.
+	firstSeen int64
+	// present and absent are the reads with the last invocation that had it, or lacked it though it was known.
+	present, absent view
+	duplicate       int64
+	stamp           int64
+}
+
+// view is a read.
+type view struct {
+	call, index int64
+	process     history.Process
+	node        string
+}
+
+// setOf is one set.
+type setOf struct {
+	key      string
+	elements map[int32]*element
+	// known are the elements that reads must have, by element.known.
+	known []*element
+	// lastAdd is the last completion of an add.
+	lastAdd int64
+	reads   int64
+	// lastRead is the latest invocation of an ok read.
+	lastRead int64
+}
+
+func (set) Name() string { return "set" }
+
+func (s set) Check(ctx context.Context, src history.Source, _ Budget) (Result, error) {
+	var (
+		f    findings
+		sets = map[string]*setOf{}
+		n    = newNames()
+		last = int64(never) // the mark of the final reads
+	)
+	err := f.nemesis(ctx, src, func(p history.Pair) error {
+		if p.Invoke.F == history.FFinalReads {
+			last = p.Invoke.Index
+		}
+		return nil
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	err = f.clients(ctx, src, func(p history.Pair) error {
+		if p.Invoke.F != fAdd && p.Invoke.F != fRead {
+			return nil
+		}
+		one := sets[p.Invoke.Key]
+		if one == nil {
+			one = &setOf{key: p.Invoke.Key, elements: map[int32]*element{}, lastAdd: -1, lastRead: -1}
+			sets[p.Invoke.Key] = one
+		}
+		if p.Invoke.F == fAdd {
+			one.add(n, p)
+			return nil
+		}
+		return one.read(n, p)
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	j := setJudge{f: &f, names: n, complete: src.Complete(), finalFrom: last, allowStale: s.model == ModelSerializable}
+	for _, key := range slices.Sorted(maps.Keys(sets)) {
+		j.judge(sets[key])
+	}
+	if len(sets) == 0 {
+		f.unknown("nothing to check: no add and no read of a set")
+	}
+	if !src.Complete() {
+		f.unknown("the history is incomplete: which elements are lost shows in the final reads only")
+	}
+	d := j.d
+	return f.result(fmt.Sprintf("%s, %s: %s acknowledged, %s recovered, %s lost, %s stale", count(d.Keys, "set", "sets"),
+		count(d.Reads, "read", "reads"), thousands(d.Acknowledged), thousands(d.Recovered), thousands(d.Lost), thousands(d.Stale)), d)
+}
+
+func (s *setOf) element(id int32) *element {
+	e := s.elements[id]
+	if e == nil {
+		e = &element{id: id, added: never, failedAt: never, known: never, firstSeen: never, duplicate: never}
+		e.present.call, e.absent.call = -1, -1
+		s.elements[id] = e
+	}
+	return e
+}
+
+// add notes the completion of an add.
+func (s *setOf) add(n *names, p history.Pair) {
+	e := s.element(n.id(p.Invoke.Value))
+	if p.HasComplete {
+		s.lastAdd = p.Complete.Index
+	}
+	switch p.Outcome() {
+	case history.OK:
+		e.added = min(e.added, p.Invoke.Index)
+		e.acked = true
+		s.know(e, p.Complete.Index)
+	case history.Fail:
+		e.failed, e.failedAt = true, min(e.failedAt, p.Invoke.Index)
+	default:
+		e.added = min(e.added, p.Invoke.Index)
+		e.unknown = true
+	}
+}
+
+// know notes that the set has e for certain, from an index on. Operations come in the order of completions: known stays sorted.
+func (s *setOf) know(e *element, at int64) {
+	if e.known == never {
+		e.known, e.knownBy = at, at
+		s.known = append(s.known, e)
+	}
+}
+
+// read notes what a read had and what it lacked.
+func (s *setOf) read(n *names, p history.Pair) error {
+	if p.Outcome() != history.OK {
+		return nil
+	}
+	texts, err := elements(p.Complete.Value)
+	if err != nil {
+		return fmt.Errorf("operation %d: a read of the set %q: %w", p.Complete.Index, s.key, err)
+	}
+	s.reads++
+	s.lastRead = max(s.lastRead, p.Invoke.Index)
+	v := view{p.Invoke.Index, p.Complete.Index, p.Invoke.Process, p.Invoke.Node}
+	must, _ := slices.BinarySearchFunc(s.known, p.Invoke.Index, func(e *element, call int64) int { return cmp.Compare(e.known, call) })
+	for _, t := range texts {
+		e := s.element(n.id(t))
+		if e.stamp == s.reads {
+			e.duplicate = min(e.duplicate, p.Complete.Index)
+		}
+		e.stamp = s.reads
+		e.firstSeen = min(e.firstSeen, p.Complete.Index)
+		if v.call > e.present.call {
+			e.present = v
+		}
+		s.know(e, p.Complete.Index)
+	}
+	for _, e := range s.known[:must] {
+		if e.stamp != s.reads && v.call > e.absent.call {
+			e.absent = v
+		}
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package checker
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// setJudge turns what was noted about sets into anomalies.
+type setJudge struct {
+	f          *findings
+	names      *names
+	d          SetDetail
+	complete   bool
+	finalFrom  int64 // index of the mark of the final reads, or never
+	allowStale bool
+}
+
+// judge adds the anomalies of one set.
+func (j *setJudge) judge(s *setOf) {
+	j.d.Keys++
+	j.d.Reads += s.reads
+	from := j.finalFrom
+	if from == never {
+		from = s.lastAdd
+	}
+	if j.complete && s.lastRead <= from {
+		j.f.unknown("the set %q has no ok final read: which of its elements are lost is not known", s.key)
+	}
+	for _, e := range slices.SortedFunc(maps.Values(s.elements), byFirstMention) {
+		j.count(e)
+		j.origin(s, e)
+		j.absence(s, e, from)
+		if e.duplicate != never {
+			j.d.Duplicated++
+			j.add(s, "duplicate-elements", []int64{e.duplicate}, "read %d of %s has the element %s twice", e.duplicate, s.name(), j.names.text(e.id))
+		}
+	}
+}
+
+// byFirstMention orders elements by where the history first speaks of them.
+func byFirstMention(a, b *element) int {
+	return cmp.Or(cmp.Compare(min(a.added, a.failedAt, a.firstSeen), min(b.added, b.failedAt, b.firstSeen)), cmp.Compare(a.id, b.id))
+}
+
+func (s *setOf) name() string {
+	if s.key == "" {
+		return "the set"
+	}
+	return s.key
+}
+
+func (j *setJudge) add(s *setOf, name string, ops []int64, format string, args ...any) {
+	j.f.add(Anomaly{Name: name, Key: s.key, Ops: ops, Why: fmt.Sprintf(format, args...)})
+}
+
+func (j *setJudge) count(e *element) {
+	if e.added != never || e.failed {
+		j.d.Attempts++
+	}
+	if e.acked {
+		j.d.Acknowledged++
+	}
+	if !e.acked && e.unknown && e.firstSeen != never {
+		j.d.Recovered++
+	}
+}
+
+// origin judges whether an element that was read had been added.
+func (j *setJudge) origin(s *setOf, e *element) {
+	if e.firstSeen == never || e.added < e.firstSeen {
+		return
+	}
+	j.d.Unexpected++
+	text := j.names.text(e.id)
+	switch {
+	case e.failedAt < e.firstSeen:
+		j.add(s, "aborted-read", []int64{e.firstSeen, e.failedAt},
+			"read %d of %s has the element %s, but its add %d failed", e.firstSeen, s.name(), text, e.failedAt)
+	case e.added != never:
+		j.add(s, "future-read", []int64{e.firstSeen, e.added},
+			"read %d of %s has the element %s, which was added only later, by %d", e.firstSeen, s.name(), text, e.added)
+	default:
+		j.add(s, "garbage-read", []int64{e.firstSeen}, "read %d of %s has the element %s, which nobody added", e.firstSeen, s.name(), text)
+	}
+}
+
+// absence judges whether reads lacked an element that they owed.
+func (j *setJudge) absence(s *setOf, e *element, finalFrom int64) {
+	if e.absent.call < 0 {
+		return
+	}
+	how := "was acknowledged"
+	if !e.acked {
+		how = "had been read"
+	}
+	lacks := fmt.Sprintf("read %d of %s by process %s%s lacks the element %s, which %s before it began (%d)",
+		e.absent.index, s.name(), e.absent.process, on(e.absent.node), j.names.text(e.id), how, e.knownBy)
+	a := Anomaly{Name: "stale-read", Key: s.key, Ops: []int64{e.absent.index, e.knownBy}, Why: lacks, Allowed: j.allowStale}
+	switch {
+	case j.complete && e.absent.call > finalFrom && e.present.call <= finalFrom:
+		j.d.Lost++
+		a.Name, a.Why, a.Allowed = "lost", lacks+"; no final read has it", false
+	case e.present.call > e.absent.call:
+		j.d.Stale++
+		a.Why += fmt.Sprintf("; the later read %d has it", e.present.index)
+		a.Ops = append(a.Ops, e.present.index)
+	default:
+		j.d.Stale++
+	}
+	j.f.add(a)
+}
+
+// on is " on n2", or nothing where the node is not known.
+func on(node string) string {
+	if node == "" {
+		return ""
+	}
+	return " on " + node
+}

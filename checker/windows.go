@@ -1,0 +1,117 @@
+package checker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/faultline/faultline/harness/history"
+)
+
+// faults is what the nemesis did in a run.
+type faults struct {
+	// windows are in the order in which they began, the skipped ones included.
+	windows []history.Window
+	// healthy is the last operation await-healthy; nil if there is none.
+	healthy *history.Pair
+}
+
+// faultsOf reads what the nemesis did.
+func (f *findings) faultsOf(ctx context.Context, src history.Source) (faults, error) {
+	ws, err := history.Windows(src)
+	if err != nil {
+		return faults{}, fmt.Errorf("read the faults: %w", err)
+	}
+	all := faults{windows: ws}
+	err = f.nemesis(ctx, src, func(p history.Pair) error {
+		if p.Invoke.F == history.FAwaitHealthy {
+			all.healthy = &p
+		}
+		return nil
+	})
+	return all, err
+}
+
+// family are the windows of one kind of fault.
+func (a faults) family(name string) (ws []history.Window) {
+	for _, w := range a.windows {
+		if w.Family == name {
+			ws = append(ws, w)
+		}
+	}
+	return ws
+}
+
+// proved tells whether the fault took effect for certain.
+func proved(w *history.Window) bool { return w.Proved && !isNull(w.Proof) }
+
+// during is the stretch in which a proved fault was in force for certain.
+func during(w *history.Window) span {
+	s := span{w.StartComplete.Index, never}
+	if w.StopInvoke.Known {
+		s.to = w.StopInvoke.Index
+	}
+	return s
+}
+
+// after is the stretch from a fault's end to the next start of any, or to the end of the history.
+func (a faults) after(w *history.Window) (span, bool) {
+	if !w.StopComplete.Known {
+		return span{}, false
+	}
+	s := span{w.StopComplete.Index, never}
+	for i := range a.windows {
+		v := &a.windows[i]
+		if v.Skipped == "" && v.ID != w.ID && v.StartInvoke.Index >= w.StartInvoke.Index && v.Overlaps(s.from, never-1) {
+			s.to = min(s.to, max(s.from, v.StartInvoke.Index))
+		}
+	}
+	return s, true
+}
+
+// mayAct are the stretches in which some fault may have been in force.
+func (a faults) mayAct() spanList {
+	var out spanList
+	for _, w := range a.windows {
+		if w.Skipped != "" {
+			continue
+		}
+		s := span{w.StartInvoke.Index, never}
+		if w.StopComplete.Known {
+			s.to = w.StopComplete.Index
+		}
+		if n := len(out); n > 0 && s.from <= out[n-1].to {
+			out[n-1].to = max(out[n-1].to, s.to)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// span is a stretch of a history between two indexes.
+type span struct{ from, to int64 }
+
+// spanList is a list of spans that do not overlap, in order.
+type spanList []span
+
+func (l spanList) overlaps(from, to int64) bool {
+	i, _ := slices.BinarySearchFunc(l, from, func(s span, from int64) int {
+		if s.to < from {
+			return -1
+		}
+		return 1
+	})
+	return i < len(l) && l[i].from < to
+}
+
+// contains tells whether one span holds all of from to to.
+func (l spanList) contains(from, to int64) bool {
+	i, _ := slices.BinarySearchFunc(l, from, func(s span, from int64) int {
+		if s.to < from {
+			return -1
+		}
+		return 1
+	})
+	return i < len(l) && l[i].from < from && to < l[i].to
+}
