@@ -60,7 +60,7 @@ func (p *pool) session(ctx context.Context) (*conn, error) {
 func (p *pool) wait(ctx context.Context, take func(*conn) bool) (*conn, error) {
 	for {
 		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("%s: waiting for a connection: %w", p.cfg.Name, context.Cause(ctx))
+			return nil, fmt.Errorf("%s: waiting for a connection to %s: %w", p.cfg.Name, p.cfg.login(), whyEnded(ctx, ctx))
 		}
 		found, freed, opening, err := p.look(take)
 		if found != nil || err != nil {

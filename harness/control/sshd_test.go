@@ -33,9 +33,10 @@ type sshd struct {
 	dir   string
 	port  int
 	extra string // lines for its sshd_config
-	key   ssh.Signer
-	cmd   *exec.Cmd
-	log   *lockedBuffer
+	// noSFTP leaves the file transfer out.
+	noSFTP bool
+	cmd    *exec.Cmd
+	log    *lockedBuffer
 }
 
 // startSSHD starts an sshd that admits the user of the test, with the identity file that identity() names.
@@ -65,6 +66,11 @@ func (s *sshd) start() {
 			s.t.Fatal(err)
 		}
 	}
+	subsystem := "Subsystem sftp internal-sftp"
+	if s.noSFTP {
+		subsystem = ""
+	}
+	// With a HOME of its own the log-in shell reads nobody's start-up files.
 	config := fmt.Sprintf(`Port %d
 ListenAddress 127.0.0.1
 HostKey %s/host_key
@@ -77,9 +83,10 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 MaxStartups 200
 LogLevel VERBOSE
-Subsystem sftp internal-sftp
 %s
-`, s.port, s.dir, s.dir, s.extra)
+SetEnv HOME=%s
+%s
+`, s.port, s.dir, s.dir, subsystem, s.dir, s.extra)
 	write(s.t, filepath.Join(s.dir, "sshd_config"), config, 0o600)
 	s.log = &lockedBuffer{}
 	s.cmd = exec.Command(sshdPath, "-D", "-e", "-f", filepath.Join(s.dir, "sshd_config"))
@@ -252,4 +259,9 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+func runLocal(name string, args ...string) (string, error) {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	return string(out), err
 }
