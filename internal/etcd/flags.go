@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -41,43 +40,41 @@ var always = []wish{
 	{[]string{"logger"}, "zap"},
 }
 
-var flagLine = regexp.MustCompile(`(?m)^\s*--?([a-z][a-z0-9-]*)\b`)
-
-// knownFlags asks a binary on a node which flags it has.
-func knownFlags(ctx context.Context, n harness.Node, binary string) (map[string]bool, error) {
-	out, err := n.Run(ctx, control.Cmd{Args: []string{binary, "--help"}, Idempotent: true})
-	var exit *control.ExitError
-	if errors.As(err, &exit) {
-		out, err = exit.Output, nil // some versions print the help and exit with 2
-	}
-	if err != nil {
-		return nil, fmt.Errorf("ask etcd for its flags: %w", err)
-	}
-	flags := map[string]bool{}
-	for _, text := range [][]byte{out.Stdout, out.Stderr} {
-		for _, m := range flagLine.FindAllSubmatch(text, -1) {
-			flags[string(m[1])] = true
-		}
-	}
-	if !flags["initial-cluster"] {
-		return nil, fmt.Errorf("%s --help on %s does not look like etcd's: %q", binary, n.Name(), lastBytes(append(out.Stdout, out.Stderr...), 300))
-	}
-	return flags, nil
-}
-
-// grant turns wishes into arguments, leaving out what the binary does not know.
-func grant(wishes []wish, known map[string]bool) []string {
+// grant turns wishes into arguments, leaving out what a binary does not know. It is asked flag by flag, with --version: it
+// parses the flags first, and the help is no guide (3.5's does not tell of experimental-snapshot-catchup-entries).
+func grant(ctx context.Context, n harness.Node, binary string, wishes []wish) ([]string, error) {
 	var args []string
 	for _, w := range wishes {
-		if i := slices.IndexFunc(w.names, func(n string) bool { return known[n] }); i >= 0 {
-			args = append(args, "--"+w.names[i]+"="+w.value)
+		for _, name := range w.names {
+			arg := "--" + name + "=" + w.value
+			out, err := n.Run(ctx, control.Cmd{Args: []string{binary, arg, "--version"}, Idempotent: true})
+			var exit *control.ExitError
+			if errors.As(err, &exit) && strings.Contains(exit.StderrTail+string(exit.Output.Stderr), "flag provided but not defined") {
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("ask etcd whether it has the flag --%s: %w", name, err)
+			}
+			if !versionLine.Match(out.Stdout) {
+				return nil, fmt.Errorf("%s --version on %s does not print an etcd version but %q", binary, n.Name(), lastBytes(out.Stdout, 200))
+			}
+			args = append(args, arg)
+			break
 		}
 	}
-	return args
+	return args, nil
 }
 
 // arguments is the command line of a node's etcd.
-func (s *System) arguments(m *member, known map[string]bool) []string {
+func (s *System) arguments(ctx context.Context, m *member) ([]string, error) {
+	wishes := always
+	if s.o.Profile == ProfileStress {
+		wishes = slices.Concat(always, stressWishes)
+	}
+	granted, err := grant(ctx, m.node, m.binary, wishes)
+	if err != nil {
+		return nil, err
+	}
 	cluster := make([]string, len(s.members))
 	for i, o := range s.members {
 		cluster[i] = o.node.Name() + "=" + o.peerURL()
@@ -101,9 +98,5 @@ func (s *System) arguments(m *member, known map[string]bool) []string {
 		fmt.Sprintf("--election-timeout=%d", s.o.Election.Milliseconds()),
 		"--log-level=" + s.o.LogLevel,
 	}
-	args = append(args, grant(always, known)...)
-	if s.o.Profile == ProfileStress {
-		args = append(args, grant(stressWishes, known)...)
-	}
-	return append(args, s.o.Args...) // last, so that they win
+	return slices.Concat(args, granted, s.o.Args), nil // the user's last, so that they win
 }

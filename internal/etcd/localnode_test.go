@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,8 @@ import (
 	"github.com/faultline/faultline/harness/control"
 )
 
-// testVersion is the etcd that tests run.
-const testVersion = "3.6.16"
+// testVersion is the etcd that tests run: FAULTLINE_TEST_ETCD_VERSION, or a recent one.
+func testVersion() string { return cmp.Or(os.Getenv("FAULTLINE_TEST_ETCD_VERSION"), "3.6.16") }
 
 // realEtcd is a real etcd: from the user's cache, or installed there, which takes a minute or two once.
 var realEtcd = sync.OnceValues(func() (Binary, error) {
@@ -31,7 +32,7 @@ var realEtcd = sync.OnceValues(func() (Binary, error) {
 		return Binary{}, err
 	}
 	i := Installer{Cache: filepath.Join(dir, "faultline"), Progress: func(s string) { fmt.Fprintln(os.Stderr, s) }}
-	return i.Install(context.Background(), testVersion, "")
+	return i.Install(context.Background(), testVersion(), "")
 })
 
 // nodeDir stands for each local node's own folder in paths.

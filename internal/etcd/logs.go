@@ -87,7 +87,7 @@ func scanLog(node string, log io.Reader) ([]history.Op, error) {
 		if err != nil {
 			return ops, err
 		}
-		ops = append(ops, history.Op{Type: history.OK, Process: history.Evidence, F: history.FLog, Node: node, Value: value})
+		ops = append(ops, history.Op{Type: history.Info, Process: history.Evidence, F: history.FLog, Node: node, Value: value})
 		if len(ops) == alarmsPerNodeMax {
 			return ops, nil
 		}

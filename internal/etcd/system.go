@@ -156,17 +156,17 @@ func (s *System) prepare(ctx context.Context, m *member) error {
 		return fmt.Errorf("install etcd on %s: %w", m.node.Name(), err)
 	}
 	m.binary = remote
-	known, err := knownFlags(ctx, m.node, remote)
+	args, err := s.arguments(ctx, m)
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.node.Name(), err)
 	}
-	m.args = s.arguments(m, known)
 	if _, err := m.node.Run(ctx, control.Cmd{Args: []string{"mkdir", "-p", s.o.Dir}, Idempotent: true}); err != nil {
 		return fmt.Errorf("etcd on %s: %w", m.node.Name(), err)
 	}
 	if _, err := m.node.Run(ctx, control.Cmd{Args: []string{"mkdir", "-m", "700", s.dir()}}); err != nil {
 		return fmt.Errorf("etcd on %s: the run's own folder: %w", m.node.Name(), err)
 	}
+	m.args = args // from here on there is something to stop and to remove
 	return nil
 }
 
