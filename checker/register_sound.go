@@ -206,11 +206,12 @@ func (j *soundJudge) nobodySaw(write int) bool {
 // overwritten finds values that had been overwritten for certain, by real time alone, before the operation that saw them began.
 func (j *soundJudge) overwritten() {
 	fates := j.fates()
+	versioned := j.versioned()
 	for i := range j.r.ops {
 		o := &j.r.ops[i]
 		v, ok := o.saw()
-		if !ok || j.flagged[i] {
-			continue
+		if !ok || j.flagged[i] || versioned && o.version > 0 && o.kind != regSwap {
+			continue // its version says more
 		}
 		list := fates[v]
 		n, _ := slices.BinarySearchFunc(list, o.ret, func(f fate, ret int64) int { return cmp.Compare(f.call, ret) })
@@ -229,6 +230,16 @@ func (j *soundJudge) overwritten() {
 		}
 		j.addStale(i, "stale-read", why, by.index())
 	}
+}
+
+// versioned tells whether every ok write has a version.
+func (j *soundJudge) versioned() bool {
+	for i := range j.r.ops {
+		if o := &j.r.ops[i]; o.writes() && !o.unknown() && o.version == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // fate tells when the value of a write, and of every write of the same value before it, was gone for certain.
