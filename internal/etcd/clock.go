@@ -22,8 +22,8 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // stopwatch starts now and tells how long it has been running.
 func stopwatch() func() time.Duration {
-	began := time.Now()
-	return func() time.Duration { return time.Since(began) }
+	began := time.Now()                                      //nolint:forbidigo // progress of an installation, for people
+	return func() time.Duration { return time.Since(began) } //nolint:forbidigo // likewise
 }
 
 // every calls f at each interval until the function that it returns is called, which waits for a call under way.
