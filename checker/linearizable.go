@@ -163,7 +163,7 @@ func (j *linearizableJudge) failing(r *register) {
 	if j.worst == nil || len(r.ops) < len(j.worst.ops) {
 		j.worst = r
 	}
-	if len(j.d.Failing) < listedKeysMax {
+	if len(j.d.Failing) < listedKeysMax && !slices.Contains(j.d.Failing, r.key) {
 		j.d.Failing = append(j.d.Failing, r.key)
 	}
 }

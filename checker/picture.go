@@ -94,6 +94,7 @@ func (r *register) picture(ctx context.Context, ops []regOp, all faults, memoryB
 	}
 	drawn := operations(ops)
 	rows := map[history.Process]int{}
+	ops = slices.Clone(ops)
 	for i := range ops {
 		row, ok := rows[ops[i].process]
 		if !ok {
@@ -103,6 +104,7 @@ func (r *register) picture(ctx context.Context, ops []regOp, all faults, memoryB
 		drawn[i].ClientId = row
 		drawn[i].Return = min(drawn[i].Return, end+1)
 	}
+	drawn[len(ops)].ClientId = len(rows) // the end
 	_, info := porcupine.CheckOperationsVerbose(r.model(initial, newMeter(ctx, len(ops), memoryBytes)), drawn, 0)
 	info.AddAnnotations(annotations(all, ops[0].call, end+1))
 	var b bytes.Buffer

@@ -18,6 +18,7 @@ const (
 	regWrite           // sets the value
 	regSwap            // a compare-and-set that succeeded, or one of unknown outcome
 	regRefused         // a compare-and-set that observed another value than it expected
+	regEnd             // of a search: see regState
 )
 
 // regOp is an operation on one register that happened or may have happened.
@@ -33,6 +34,8 @@ type regOp struct {
 	version int64
 	process history.Process
 	node    string
+	// class and rank number, within a search, what unknown operations do, and those that do the same by call.
+	class, rank int
 }
 
 // unknown tells an operation that may have happened at any time since, or never.
@@ -115,7 +118,11 @@ func regOpOf(n *names, p history.Pair) (op regOp, ok bool, err error) {
 		op.kind, op.value = regWrite, n.id(p.Invoke.Value)
 		return op, true, nil
 	case fCAS:
-		return op, true, op.cas(n, p)
+		err := op.cas(n, p)
+		if outcome == history.Fail {
+			return op, err == nil, nil // refused for its value, perhaps
+		}
+		return op, true, err
 	}
 	return op, false, nil
 }
@@ -157,6 +164,7 @@ func (r *register) describe(o *regOp) string {
 		what = fmt.Sprintf("write %d of %s", o.index(), r.names.text(o.value))
 	case regSwap:
 		what = fmt.Sprintf("compare-and-set %d from %s to %s", o.index(), r.names.text(o.old), r.names.text(o.value))
+	case regEnd:
 	case regRefused:
 		what = fmt.Sprintf("compare-and-set %d from %s of %s by process %s%s was refused", o.index(), r.names.text(o.old), r.name(), o.process, on(o.node))
 		if o.seen {

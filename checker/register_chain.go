@@ -20,6 +20,8 @@ type chain struct {
 	floats []int
 	// supply are the writes of unknown outcome that can still be used, by what they do.
 	supply map[effect][]int64
+	// swapsTo are the expected values of the unknown compare-and-sets that set a value.
+	swapsTo map[int32][]int32
 	// allowStale: reads may return states of before their invocation.
 	allowStale bool
 }
@@ -48,13 +50,16 @@ type effect struct {
 
 // chainOf orders a register by versions; ok is false if it has a write that was given none.
 func chainOf(r *register, allowStale bool) (c *chain, ok bool) {
-	c = &chain{r: r, supply: map[effect][]int64{}, allowStale: allowStale}
+	c = &chain{r: r, supply: map[effect][]int64{}, swapsTo: map[int32][]int32{}, allowStale: allowStale}
 	slots := map[int64]*slot{0: {owner: -1, observer: -1, made: -1, called: -1, due: never}}
 	for i := range r.ops {
 		o := &r.ops[i]
 		switch {
 		case o.unknown():
 			e := effect{o.kind, o.old, o.value}
+			if o.kind == regSwap && c.supply[e] == nil {
+				c.swapsTo[o.value] = append(c.swapsTo[o.value], o.old)
+			}
 			c.supply[e] = append(c.supply[e], o.call)
 			continue
 		case o.version == 0 && o.writes():

@@ -26,33 +26,60 @@ func (c *chain) fit() bool {
 	return c.fitFloats()
 }
 
-// make finds what makes slot i: its owner, or an unknown write, with another unknown write before it where a compare-and-set needs
-// one. made is the latest invocation of the unknown writes it took.
+// make finds what makes slot i: its owner, or unknown writes, and what it takes to set the value that a compare-and-set
+// expects. made is the latest invocation of the unknown writes it took.
 func (c *chain) make(i int) (made int64, ok bool) {
 	s, before := &c.slots[i], &c.slots[i-1]
+	room := s.version - before.version // how many writes there are versions for
 	if s.owner < 0 {
-		return c.takeMaker(s.value, before.value, s.due)
+		return c.takeMaker(s.value, before.value, s.due, min(room, makersMax))
 	}
 	o := &c.r.ops[s.owner]
 	if o.kind == regWrite || o.old == before.value {
 		return -1, true
 	}
-	if s.version-before.version < 2 {
-		return 0, false // there is no version left for a write in between
-	}
-	return c.takeMaker(o.old, before.value, s.due)
+	return c.takeMaker(o.old, before.value, s.due, min(room-1, makersMax))
 }
 
-// takeMaker uses up an unknown write of a value that was invoked before a moment: a compare-and-set from the value before,
-// which fits in fewer places, else a plain write.
-func (c *chain) takeMaker(value, before int32, due int64) (call int64, ok bool) {
+// makersMax bounds how many unknown writes in a row are tried to explain one value.
+const makersMax = 4
+
+// takeMaker uses up unknown operations that were invoked before a moment and lead from one value to another: a
+// compare-and-set, which fits in fewer places, else a plain write, else a compare-and-set from a value that others lead to.
+func (c *chain) takeMaker(value, before int32, due, room int64) (made int64, ok bool) {
+	if room < 1 {
+		return 0, false
+	}
 	for _, e := range [...]effect{{regSwap, before, value}, {regWrite, 0, value}} {
-		if calls := c.supply[e]; len(calls) > 0 && calls[0] < due {
-			c.supply[e] = calls[1:]
-			return calls[0], true
+		if call, ok := c.take(e, due); ok {
+			return call, true
 		}
 	}
+	if room == 1 {
+		return 0, false
+	}
+	for _, old := range c.swapsTo[value] {
+		e := effect{regSwap, old, value}
+		call, ok := c.take(e, due)
+		if !ok {
+			continue
+		}
+		if made, ok := c.takeMaker(old, before, due, room-1); ok {
+			return max(made, call), true
+		}
+		c.supply[e] = append([]int64{call}, c.supply[e]...)
+	}
 	return 0, false
+}
+
+// take uses up an unknown operation that was invoked before a moment.
+func (c *chain) take(e effect, due int64) (call int64, ok bool) {
+	calls := c.supply[e]
+	if len(calls) == 0 || calls[0] >= due {
+		return 0, false
+	}
+	c.supply[e] = calls[1:]
+	return calls[0], true
 }
 
 // fitFloats puts each observer without a version into the earliest slot that it can have seen. Earlier is never worse: it only

@@ -3,7 +3,6 @@ package checker
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/anishathalye/porcupine"
 )
@@ -16,13 +15,28 @@ type regState struct {
 	loose   bool
 	// free is the state before the first operation of a history cut out of a longer one: anything.
 	free bool
+	// unseen: an unknown operation wrote the value, and nothing has seen it yet.
+	unseen bool
+	// ended: everything that certainly happened did. What is left may never have.
+	ended bool
+	// used counts the unknown operations of each class that took effect, a byte each.
+	used string
 }
 
 // step is the sequential register with versions: reads return value and version, writes raise the version, a
-// compare-and-set succeeds exactly if the value is the expected one. An operation of unknown outcome may do nothing: a write can
-// be put after everything else, where nobody sees it, and a compare-and-set there need not apply.
+// compare-and-set succeeds exactly if the value is the expected one.
+//
+// Operations of unknown outcome may never have happened, or happened at the wrong moment for their guard; those come
+// after the end, where they do nothing. Before it only the ones that matter are tried: ones whose value is seen by the next operation (else
+// the order without them is as good), and of several that do the same the one that was invoked first.
 func (s regState) step(o *regOp) (regState, bool) {
+	if o.unknown() {
+		return s.stepUnknown(o)
+	}
 	switch o.kind {
+	case regEnd:
+		s.ended = true
+		return s, true
 	case regRead:
 		return s.observe(o.value, o.version)
 	case regRefused:
@@ -30,33 +44,64 @@ func (s regState) step(o *regOp) (regState, bool) {
 			next, ok := s.observe(o.value, o.version)
 			return next, ok && o.value != o.old
 		}
-		return s, s.free || s.value != o.old
+		ok := s.free || s.value != o.old
+		s.unseen = false
+		return s, ok
 	case regSwap:
 		if !s.free && s.value != o.old {
-			return s, o.unknown()
-		}
-		if s.free && o.unknown() {
-			return s, true
+			return s, false
 		}
 	case regWrite:
+		if s.unseen {
+			return s, false
+		}
 	}
 	if o.version == 0 {
-		return regState{value: o.value, version: s.version + 1, loose: true}, true
+		return s.written(o.value, s.version+1, true), true
 	}
-	return regState{value: o.value, version: o.version}, o.version > s.version
+	return s.written(o.value, o.version, false), o.version > s.version
+}
+
+// stepUnknown is the step of an operation of unknown outcome.
+func (s regState) stepUnknown(o *regOp) (regState, bool) {
+	if s.ended {
+		return s, true
+	}
+	switch {
+	case s.free && o.kind == regSwap:
+		return s, true
+	case o.kind == regSwap && s.value != o.old, o.kind == regWrite && s.unseen:
+		return s, false
+	case o.class < len(s.used) && int(s.used[o.class]) != o.rank%256, o.class >= len(s.used) && o.rank != 0:
+		return s, false
+	}
+	used := []byte(s.used)
+	for len(used) <= o.class {
+		used = append(used, 0)
+	}
+	used[o.class]++
+	s = s.written(o.value, s.version+1, true)
+	s.unseen, s.used = true, string(used)
+	return s, true
+}
+
+// written is the state after a write.
+func (s regState) written(value int32, version int64, loose bool) regState {
+	return regState{value: value, version: version, loose: loose, used: s.used}
 }
 
 // observe is what seeing a value, and its version unless that is 0, makes of the state.
 func (s regState) observe(value int32, version int64) (regState, bool) {
+	s.unseen = false
 	switch {
 	case s.free:
-		return regState{value: value, version: version, loose: version == 0}, true
+		return s.written(value, version, version == 0), true
 	case s.value != value:
 		return s, false
 	case version == 0 || !s.loose && version == s.version:
 		return s, true
 	case s.loose && version >= s.version:
-		return regState{value: value, version: version}, true
+		return s.written(value, version, false), true
 	}
 	return s, false
 }
@@ -66,6 +111,9 @@ func (s regState) hash() uint64 {
 	h := uint64(s.version)*0x9e3779b97f4a7c15 + uint64(uint32(s.value)) //nolint:gosec // any bits do
 	if s.loose {
 		h = ^h
+	}
+	if s.unseen {
+		h ^= 1 << 40
 	}
 	return h ^ h>>29
 }
@@ -139,18 +187,26 @@ func (r *register) describeState(s regState) string {
 	return fmt.Sprintf("%s (version %d)", r.names.text(s.value), s.version)
 }
 
-// operations are ops for Porcupine, with indexes as times.
+// operations are ops for Porcupine, with indexes as times, and behind them the end. Unknown ones get their class and rank.
 func operations(ops []regOp) []porcupine.Operation {
-	out := make([]porcupine.Operation, len(ops))
+	out := make([]porcupine.Operation, len(ops), len(ops)+1)
+	classes, ranks, last := map[effect]int{}, map[effect]int{}, int64(0)
 	for i := range ops {
 		o := &ops[i]
-		ret := o.ret
-		if o.unknown() {
-			ret = math.MaxInt64
+		out[i] = porcupine.Operation{Input: o, Call: o.call, Return: o.ret}
+		if !o.unknown() {
+			last = max(last, o.call, o.ret)
+			continue
 		}
-		out[i] = porcupine.Operation{Input: o, Call: o.call, Return: ret}
+		last = max(last, o.call)
+		e := effect{o.kind, o.old, o.value}
+		if _, ok := classes[e]; !ok {
+			classes[e] = len(classes)
+		}
+		o.class, o.rank = classes[e], ranks[e]
+		ranks[e]++
 	}
-	return out
+	return append(out, porcupine.Operation{Input: &regOp{call: last + 1, ret: last + 1, kind: regEnd}, Call: last + 1, Return: last + 1})
 }
 
 // brief is "r7? → 3 v57" in a picture.
@@ -163,6 +219,8 @@ func (r *register) brief(o *regOp) string {
 		what = "write " + r.names.text(o.value)
 	case regSwap:
 		what = "cas " + r.names.text(o.old) + " → " + r.names.text(o.value)
+	case regEnd:
+		return "the end"
 	case regRefused:
 		what = "cas from " + r.names.text(o.old) + " refused"
 		if o.seen {

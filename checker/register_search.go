@@ -34,9 +34,9 @@ func (r *register) search(ctx context.Context, ops []regOp, memoryBytes int64) o
 // searchable are the operations that a search needs: without the reads, where the promise puts no bound on how old they
 // may be, and without unknown writes whose value nobody can have seen.
 func (r *register) searchable(allowStale bool) []regOp {
-	ops := r.ops
+	ops := slices.Clone(r.ops)
 	if allowStale {
-		ops = slices.DeleteFunc(slices.Clone(ops), func(o regOp) bool { return o.kind == regRead })
+		ops = slices.DeleteFunc(ops, func(o regOp) bool { return o.kind == regRead })
 	}
 	return withoutUnseen(ops)
 }
