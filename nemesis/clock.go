@@ -31,7 +31,7 @@ func until(ctx context.Context, every time.Duration, ask func() (bool, error)) (
 // share is a context that ends after half of what is left of the parent's time, or after most.
 func share(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
 	if end, ok := ctx.Deadline(); ok {
-		most = min(most, time.Until(end)/2)
+		most = min(most, time.Until(end)/2) //nolint:forbidigo // a context's deadline is on the wall clock
 	}
 	return context.WithTimeout(ctx, most)
 }

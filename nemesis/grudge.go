@@ -67,8 +67,8 @@ func ring(order []string) Split {
 	g := Grudge{}
 	for i := range n {
 		for d := 1; d < n; d++ {
-			near := d <= reach || n-d <= reach
-			if !near && !(opposite && d == n/2) {
+			heard := d <= reach || n-d <= reach || (opposite && d == n/2)
+			if !heard {
 				g[order[i]] = append(g[order[i]], order[(i+d)%n])
 			}
 		}

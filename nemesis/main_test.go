@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 
 	"github.com/faultline/faultline/internal/node"
@@ -16,7 +17,8 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "node":
-			os.Exit(node.Main(context.Background(), os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+			// Not os.Exit: the race detector makes that sleep for a second.
+			syscall.Exit(node.Main(context.Background(), os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 		case "test-echo":
 			fmt.Println(echo(os.Args[2:]))
 			os.Exit(1)

@@ -115,22 +115,23 @@ func (s *schedule) Next(ctx *generator.Context) (history.Op, generator.Status, g
 	return op, generator.Ready, next
 }
 
-// first is the track whose operation is due first, and when; -1 if nothing will ever be.
+// first is the track whose operation is due first, and when; -1 if nothing will ever be. Of operations that are late, the one
+// that is latest goes first: no family waits for ever behind others.
 func (s *schedule) first(now time.Duration) (track int, due time.Duration) {
 	track = -1
 	for i, t := range s.tracks {
-		at := max(t.due, now)
-		if s.limit > 0 && at >= s.limit {
+		at := t.due
+		if s.limit > 0 && max(at, now) >= s.limit {
 			if t.state == waiting {
 				continue
 			}
-			at = max(s.limit, now)
+			at = min(at, s.limit)
 		}
 		if track < 0 || at < due {
 			track, due = i, at
 		}
 	}
-	return track, due
+	return track, max(due, now)
 }
 
 // advance begins the start or the stop that comes next, and returns its invocation.

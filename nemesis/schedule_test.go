@@ -209,6 +209,23 @@ func TestEveryRequestAndShapeIsServed(t *testing.T) {
 	}
 }
 
+// A nemesis that is too slow for its interval neglects no family.
+func TestSlowNemesisServesEveryFamily(t *testing.T) {
+	pkg := packageOf(t, 3, "all", Options{Interval: 3 * time.Second, Overlap: true, Seed: 4})
+	ops, _ := play(t, pkg.Generator, 60, outcomes(3*time.Second, fine))
+	starts := map[string]int{}
+	for _, op := range ops {
+		if op.Type == history.OK && strings.HasPrefix(op.F, "start-") {
+			starts[op.F]++
+		}
+	}
+	for _, f := range families() {
+		if row, ok := faultOf(f); ok && starts[history.StartOf(row.Family)] < 8 {
+			t.Errorf("30 starts are %v: want about as many of each", starts)
+		}
+	}
+}
+
 // Asking changes nothing: two answers to one question are the same.
 func TestScheduleIsPure(t *testing.T) {
 	g := packageOf(t, 5, "all", Options{Interval: time.Second, Seed: 3, Overlap: true}).Generator
