@@ -76,7 +76,7 @@ func newClients(functions map[string]perform) harness.NewClients {
 func (c *client) Invoke(ctx context.Context, op history.Op) history.Op {
 	f, ok := c.functions[op.F]
 	if !ok {
-		op.Type, op.Error = history.Fail, fmt.Sprintf("no such function: %q", op.F)
+		op.Type, op.Error = history.Fail, prefixUnexpected+fmt.Sprintf("no such function: %q", op.F)
 		return op
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
@@ -86,7 +86,7 @@ func (c *client) Invoke(ctx context.Context, op history.Op) history.Op {
 	if err != nil {
 		// What was asked stays in the record, rather than what is not known to have been seen.
 		done.Value, done.Version, done.Revision = op.Value, 0, 0
-		done.Error = err.Error()
+		done.Error = errorText(err)
 	}
 	return done
 }

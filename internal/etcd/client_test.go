@@ -1,7 +1,6 @@
 package etcd
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,10 +72,10 @@ func TestTranscripts(t *testing.T) {
 			`read r1`, `ok 4`,
 			`write r1 -12`, `ok -12`,
 			`read r1`, `ok -12`,
-			`write r1 "x"`, `fail "x" not applied: value "x" of write: json: cannot unmarshal string into Go value of type int64`,
-			`cas r1 [1]`, `fail [1] not applied: value [1] of cas: want [old, new]`,
+			`write r1 "x"`, `fail "x" unexpected: not applied: value "x" of write: json: cannot unmarshal string into Go value of type int64`,
+			`cas r1 [1]`, `fail [1] unexpected: not applied: value [1] of cas: want [old, new]`,
 			`write - 5`, `fail 5 not applied: rpc error: code = InvalidArgument desc = etcdserver: key is not provided`,
-			`frob r1`, `fail  no such function: "frob"`,
+			`frob r1`, `fail  unexpected: no such function: "frob"`,
 		}},
 		{"set", NewSetClient, []string{
 			`read s1`, `ok []`,
@@ -92,8 +90,8 @@ func TestTranscripts(t *testing.T) {
 			`txn - [["r","a1",null],["append","a1",3],["r","a1",null],["append","a1",4],["r","a1",null],["r","a2",null]]`,
 			`ok [["r","a1",[1]],["append","a1",3],["r","a1",[1,3]],["append","a1",4],["r","a1",[1,3,4]],["r","a2",[2]]]`,
 			`txn - [["r","a2",null],["r","a1",null]]`, `ok [["r","a2",[2]],["r","a1",[1,3,4]]]`,
-			`txn - [["w","a2",1]]`, `fail [["w","a2",1]] not applied: value [["w","a2",1]] of txn: micro-operation 0 has the unknown function "w" (want r or append)`,
-			`txn - [["r"]]`, `fail [["r"]] not applied: value [["r"]] of txn: micro-operation 0 is not [function, key, value]`,
+			`txn - [["w","a2",1]]`, `fail [["w","a2",1]] unexpected: not applied: value [["w","a2",1]] of txn: micro-operation 0 has the unknown function "w" (want r or append)`,
+			`txn - [["r"]]`, `fail [["r"]] unexpected: not applied: value [["r"]] of txn: micro-operation 0 is not [function, key, value]`,
 		}},
 	} {
 		for _, read := range Reads() {
@@ -148,121 +146,6 @@ func TestClientOptionsThatCannotWork(t *testing.T) {
 	if _, err := opener(t.Context(), 0, "n9"); err == nil || !strings.Contains(err.Error(), "n9") {
 		t.Errorf("a client of a node that is not there: %v", err)
 	}
-}
-
-// proxied is a system behind a proxy that can be told to misbehave.
-type proxied struct {
-	*System
-	addr string
-}
-
-func (p *proxied) ClientAddr(string) (string, error) { return p.addr, nil }
-
-// proxy forwards to a member. While mute, it forwards requests but swallows what comes back; in reset mode it
-// forwards a request that has the marker in it, and resets the client's connection when the server answers; while shut,
-// it accepts connections and forwards nothing.
-type proxy struct {
-	listener          net.Listener
-	to, marker        string
-	mute, shut, reset atomic.Bool
-
-	mu    sync.Mutex
-	conns []net.Conn
-}
-
-func newProxy(t *testing.T, to, marker string) *proxy {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{listener: l, to: to, marker: marker}
-	go p.accept()
-	t.Cleanup(p.close)
-	return p
-}
-
-func (p *proxy) accept() {
-	for {
-		c, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		p.keep(c)
-		if p.shut.Load() {
-			continue
-		}
-		server, err := net.Dial("tcp", p.to)
-		if err != nil {
-			c.Close()
-			continue
-		}
-		p.keep(server)
-		asked := &atomic.Bool{} // the request was forwarded in reset mode
-		go p.forth(c, server, asked)
-		go p.back(c, server, asked)
-	}
-}
-
-// forth forwards what the client says. The server's connection stays open when the client's has ended, so that the server
-// does not cancel what it was asked for.
-func (p *proxy) forth(c, server net.Conn, asked *atomic.Bool) {
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := c.Read(buf)
-		if err != nil {
-			return
-		}
-		if p.reset.Load() && bytes.Contains(buf[:n], []byte(p.marker)) {
-			asked.Store(true)
-		}
-		if _, err := server.Write(buf[:n]); err != nil {
-			return
-		}
-	}
-}
-
-// back forwards what the server says.
-func (p *proxy) back(c, server net.Conn, asked *atomic.Bool) {
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := server.Read(buf)
-		switch {
-		case err != nil:
-			c.Close()
-			return
-		case p.reset.Load() && asked.Load():
-			_ = c.(*net.TCPConn).SetLinger(0)
-			c.Close()
-			return
-		case p.mute.Load():
-			continue
-		}
-		if _, err := c.Write(buf[:n]); err != nil {
-			return
-		}
-	}
-}
-
-func (p *proxy) keep(c net.Conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.conns = append(p.conns, c)
-}
-
-// drop ends all connections.
-func (p *proxy) drop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.conns {
-		c.Close()
-	}
-	p.conns = nil
-}
-
-func (p *proxy) close() {
-	p.listener.Close()
-	p.drop()
 }
 
 // A write that was carried out, but whose answer was lost, is of unknown outcome, in whichever way the answer was lost;
@@ -328,22 +211,6 @@ func TestLostAnswersAreUnknown(t *testing.T) {
 	}
 }
 
-// afterOne sets a flag when the client's next call has been answered.
-func afterOne(t *testing.T, c harness.Client, flag *atomic.Bool) {
-	t.Helper()
-	own := c.(*client)
-	own.functions = map[string]perform{
-		"add": func(ctx context.Context, c *client, op history.Op) (history.Op, error) {
-			c.kv = &tripwire{KVClient: c.kv, flag: flag}
-			return addElement(ctx, c, op)
-		},
-		"txn": func(ctx context.Context, c *client, op history.Op) (history.Op, error) {
-			c.kv = &tripwire{KVClient: c.kv, flag: flag}
-			return performTxn(ctx, c, op)
-		},
-	}
-}
-
 // What could not be sent is a definite failure, and comes soon; reads never leave an unknown outcome.
 func TestNeverSent(t *testing.T) {
 	s := startCluster(t, 1, nil)
@@ -364,8 +231,11 @@ func TestNeverSent(t *testing.T) {
 			client harness.NewClients
 			line   string
 		}{
-			{NewRegisterClient, "write k 1"}, {NewRegisterClient, "cas k [1,2]"}, {NewRegisterClient, "read k"},
-			{NewSetClient, "add k 1"}, {NewAppendClient, `txn - [["append","k",1]]`},
+			{NewRegisterClient, "write k 1"},
+			{NewRegisterClient, "cas k [1,2]"},
+			{NewRegisterClient, "read k"},
+			{NewSetClient, "add k 1"},
+			{NewAppendClient, `txn - [["append","k",1]]`},
 		} {
 			c := open(t, &proxied{s, to}, f.client, harness.ClientOptions{}, "n1")
 			elapsed := stopwatch()
@@ -405,6 +275,9 @@ func TestRejections(t *testing.T) {
 		if err := classify(status.Error(r.code, r.message)); !errors.Is(err, harness.ErrNotApplied) {
 			t.Errorf("%s: %v", r.message, err)
 		}
+		if strings.HasPrefix(errorText(classify(status.Error(r.code, r.message))), prefixUnexpected) {
+			t.Errorf("%s is a surprise", r.message)
+		}
 		if err := classify(status.Error(codes.Unknown, r.message)); errors.Is(err, harness.ErrNotApplied) {
 			t.Errorf("%s with another code is taken for a rejection", r.message)
 		}
@@ -412,7 +285,26 @@ func TestRejections(t *testing.T) {
 			t.Errorf("%s with other words is taken for a rejection", r.message)
 		}
 	}
-	// Errors that sound definite and are not, or are about to be.
+	for _, err := range []error{
+		status.Error(codes.DataLoss, "etcdserver: corrupt cluster"),
+		status.Error(codes.Unimplemented, "unknown service"),
+		fmt.Errorf("a read: %w", status.Error(codes.Unknown, "mvcc: what is this")),
+		io.ErrUnexpectedEOF,
+	} {
+		if text := errorText(err); !strings.HasPrefix(text, prefixUnexpected) {
+			t.Errorf("%q surprises nobody", text)
+		}
+	}
+	for _, err := range []error{
+		status.Error(codes.Unavailable, "etcdserver: leader changed"),
+		readError(status.Error(codes.DeadlineExceeded, "context deadline exceeded")),
+		&neverSentError{errors.New("refused")}, errConflict,
+	} {
+		if text := errorText(err); strings.HasPrefix(text, prefixUnexpected) {
+			t.Errorf("%q is taken for a surprise", text)
+		}
+	}
+	// Errors that sound definite and are not.
 	for _, err := range []error{
 		status.Error(codes.ResourceExhausted, "etcdserver: mvcc: database space exceeded"),
 		status.Error(codes.Unavailable, "etcdserver: request timed out"),

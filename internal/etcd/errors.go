@@ -1,7 +1,10 @@
 package etcd
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -36,13 +39,59 @@ var rejections = []rejection{
 // classify marks the errors of calls that were sent and that etcd certainly did not apply.
 func classify(err error) error {
 	st, ok := status.FromError(err)
-	if !ok {
-		return err
-	}
-	for _, r := range rejections {
-		if st.Code() == r.code && st.Message() == r.message {
-			return fmt.Errorf("%w: %w", harness.ErrNotApplied, err)
-		}
+	if ok && rejected(st) {
+		return fmt.Errorf("%w: %w", harness.ErrNotApplied, err)
 	}
 	return err
+}
+
+func rejected(st *status.Status) bool {
+	return slices.ContainsFunc(rejections, func(r rejection) bool {
+		return st.Code() == r.code && st.Message() == r.message
+	})
+}
+
+// foreseen are the answers, and ends without an answer, that leave the outcome of a write unknown and surprise nobody.
+// Messages are beginnings; an empty one is any.
+var foreseen = []struct {
+	code    codes.Code
+	message string
+}{
+	{codes.DeadlineExceeded, ""}, // ours, or a server's that ran into it
+	{codes.Canceled, ""},         // the run was interrupted
+	{codes.Unavailable, ""},      // the connection was lost; etcd's time-outs, changes of leader and stops
+	{codes.ResourceExhausted, "etcdserver: mvcc: database space exceeded"},
+	{codes.Unknown, "raft proposal dropped"}, // raft's own words, which etcd passes on as they are
+	{codes.Unknown, "raft: stopped"},
+	{codes.Internal, "stream terminated by RST_STREAM"},
+}
+
+// prefixUnexpected begins the error of an operation that ended in a way that nobody foresaw. The check for unexpected
+// errors looks for it.
+const prefixUnexpected = "unexpected: "
+
+// errorText is an operation's error as it is recorded.
+func errorText(err error) string {
+	if isForeseen(err) {
+		return err.Error()
+	}
+	return prefixUnexpected + err.Error()
+}
+
+func isForeseen(err error) bool {
+	var never *neverSentError
+	if errors.As(err, &never) || errors.Is(err, errConflict) {
+		return true
+	}
+	var answer interface{ GRPCStatus() *status.Status }
+	if !errors.As(err, &answer) {
+		return false
+	}
+	st := answer.GRPCStatus()
+	for _, f := range foreseen {
+		if st.Code() == f.code && strings.HasPrefix(st.Message(), f.message) {
+			return true
+		}
+	}
+	return rejected(st)
 }

@@ -156,7 +156,9 @@ func TestInstallWays(t *testing.T) {
 		{"not among the releases", map[string][]byte{}, true, SourceModule, []string{"404 Not Found"}},
 		{"no network", nil, true, SourceModule, []string{"connection refused"}},
 		{
-			"nowhere", map[string][]byte{}, false, "",
+			"nowhere",
+			map[string][]byte{},
+			false, "",
 			[]string{"unknown etcd version 3.5.4", "release: ", "module: ", "nearest known ones are 3.5.3"},
 		},
 	} {

@@ -214,6 +214,7 @@ func (n *localNode) Cut(context.Context, string, []control.CutRule) error { retu
 func (n *localNode) Uncut(context.Context, string) ([]control.CutCount, error) {
 	return nil, errNoNetwork
 }
+
 func (n *localNode) CutCounts(context.Context, string) ([]control.CutCount, error) {
 	return nil, errNoNetwork
 }

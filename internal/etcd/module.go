@@ -64,10 +64,7 @@ func (i Installer) fromModule(ctx context.Context, v version) (Binary, error) {
 		return Binary{}, err
 	}
 	defer os.RemoveAll(dir)
-	for name, text := range map[string]string{
-		"go.mod":  "module build\n\ngo 1.21\n",
-		"main.go": program,
-	} {
+	for name, text := range map[string]string{"go.mod": emptyModule, "main.go": program} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return Binary{}, err
 		}
@@ -92,6 +89,22 @@ func (i Installer) fromModule(ctx context.Context, v version) (Binary, error) {
 		return Binary{}, fmt.Errorf("%s@%s: %w", module, at, err)
 	}
 	return i.cache().keep(v, path, SourceModule, module+"@"+at)
+}
+
+// emptyModule is the go.mod that everything happens in; go fills it in.
+const emptyModule = "module build\n\ngo 1.21\n"
+
+// goQuery runs the go command in a module of its own, so that no go.mod of the surroundings has a say.
+func (i Installer) goQuery(ctx context.Context, args ...string) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "faultline-query-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(emptyModule), 0o644); err != nil {
+		return nil, err
+	}
+	return i.goCommand(ctx, dir, args...)
 }
 
 // goCommand runs the go command in a folder and returns what it printed.
@@ -137,7 +150,7 @@ func (i Installer) newestModule(ctx context.Context, line version) (version, err
 		}
 		return version{}, fmt.Errorf("%w %s: no release of it can be built; name a full version, or give a binary", ErrUnknownVersion, line)
 	}
-	out, err := i.goCommand(ctx, os.TempDir(), "list", "-m", "-f", "{{.Version}}", serverModule+"@v"+line.String())
+	out, err := i.goQuery(ctx, "list", "-m", "-f", "{{.Version}}", serverModule+"@v"+line.String())
 	if err != nil {
 		err = moduleError(out, err)
 		if errors.Is(err, errAbsent) {
@@ -154,7 +167,7 @@ func (i Installer) newestModule(ctx context.Context, line version) (version, err
 
 // knownModules are the versions that the module's index lists (it lists not all that exist); none if it can't be asked.
 func (i Installer) knownModules(ctx context.Context) []version {
-	out, err := i.goCommand(ctx, os.TempDir(), "list", "-m", "-versions", serverModule)
+	out, err := i.goQuery(ctx, "list", "-m", "-versions", serverModule)
 	if err != nil {
 		return i.knownOld()
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,26 +19,12 @@ import (
 	"github.com/faultline/faultline/harness/history"
 )
 
-// tripwire is an etcd that sets a flag once it has answered a call.
-type tripwire struct {
-	pb.KVClient
-	flag interface{ Store(bool) }
-}
-
-func (w *tripwire) Range(ctx context.Context, r *pb.RangeRequest, o ...grpc.CallOption) (*pb.RangeResponse, error) {
-	defer w.flag.Store(true)
-	return w.KVClient.Range(ctx, r, o...)
-}
-
-func (w *tripwire) Txn(ctx context.Context, r *pb.TxnRequest, o ...grpc.CallOption) (*pb.TxnResponse, error) {
-	defer w.flag.Store(true)
-	return w.KVClient.Txn(ctx, r, o...)
-}
-
 // storm is what became of writes of unique things while members were killed, stopped and started.
 type storm struct {
 	mu   sync.Mutex
 	ends map[history.Type]map[int64]string // by the thing written, the error
+	// surprises are errors that are on no list.
+	surprises []string
 }
 
 func (s *storm) note(n int64, done history.Op) {
@@ -47,6 +34,9 @@ func (s *storm) note(n int64, done history.Op) {
 		s.ends[done.Type] = map[int64]string{}
 	}
 	s.ends[done.Type][n] = done.Error
+	if strings.HasPrefix(done.Error, prefixUnexpected) {
+		s.surprises = append(s.surprises, done.Error)
+	}
 }
 
 // judge compares what clients were told with what is there: what failed is absent, what is ok is there.
@@ -123,6 +113,9 @@ func TestOutcomesAreTrueUnderKillAndPause(t *testing.T) {
 		wrong := c.st.judge(c.there)
 		if len(wrong) > 0 {
 			t.Errorf("%s: %d wrong, such as %v", name, len(wrong), wrong[:min(3, len(wrong))])
+		}
+		if len(c.st.surprises) > 0 {
+			t.Errorf("%s: errors that nobody foresaw: %q", name, c.st.surprises[0])
 		}
 		ok, fail, info := len(c.st.ends[history.OK]), len(c.st.ends[history.Fail]), len(c.st.ends[history.Info])
 		applied := 0
