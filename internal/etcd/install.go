@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -147,7 +148,7 @@ func (i Installer) resolve(ctx context.Context, word string) (v version, note st
 		return newest, "", nil
 	}
 	if errors.Is(err, ErrUnknownVersion) {
-		return version{}, "", i.unknown(ctx, word, err)
+		return version{}, "", i.unknown(ctx, v)
 	}
 	if newest, ok := newestOf(v, i.cache().versions()); ok {
 		return newest, fmt.Sprintf("the newest etcd %s could not be asked for (%v): took %s, the newest in the cache", v, err, newest), nil
@@ -193,23 +194,30 @@ func (i Installer) install(ctx context.Context, v version) (Binary, error) {
 		i.Progress(fmt.Sprintf("etcd %s by %s: %v", v, way.source, err))
 		tried = append(tried, fmt.Errorf("%s: %w", way.source, err))
 	}
-	if err := errors.Join(tried...); errors.Is(tried[len(tried)-1], errAbsent) {
-		return Binary{}, i.unknown(ctx, v.String(), err)
+	if nowhere(v, tried) {
+		return Binary{}, i.unknown(ctx, v)
 	}
 	return Binary{}, fmt.Errorf("install etcd %s: tried\n%w\ngive a binary, or put one in the cache with a machine that has a network", v, errors.Join(tried...))
 }
 
+// nowhere tells whether a version does not exist, from what the ways said, the module's last. The module's word is enough from
+// 3.5 on, where every release is a module version; older ones are nowhere only if the releases say so too.
+func nowhere(v version, tried []error) bool {
+	absent := func(err error) bool { return errors.Is(err, errAbsent) }
+	if v.major == 3 && v.minor >= 5 {
+		return absent(tried[len(tried)-1])
+	}
+	return !slices.ContainsFunc(tried, func(err error) bool { return !absent(err) })
+}
+
 // unknown is the error for a version that is nowhere, with the ones it may have meant.
-func (i Installer) unknown(ctx context.Context, word string, why error) error {
+func (i Installer) unknown(ctx context.Context, v version) error {
 	known := append(i.knownModules(ctx), i.cache().versions()...)
-	hint := ""
-	if names := nearest(word, known); len(names) > 0 {
-		hint = "; the nearest known ones are " + strings.Join(names, ", ")
+	names := nearest(v, known)
+	if len(names) == 0 {
+		return fmt.Errorf("%w %s", ErrUnknownVersion, v)
 	}
-	if !errors.Is(why, ErrUnknownVersion) {
-		why = fmt.Errorf("%w %s (%w)", ErrUnknownVersion, word, why)
-	}
-	return fmt.Errorf("%w%s", why, hint)
+	return fmt.Errorf("%w %s: the nearest known ones are %s", ErrUnknownVersion, v, strings.Join(names, ", "))
 }
 
 var versionLine = regexp.MustCompile(`(?m)^etcd Version: (\S+)$`)

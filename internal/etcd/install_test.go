@@ -159,7 +159,7 @@ func TestInstallWays(t *testing.T) {
 			"nowhere",
 			map[string][]byte{},
 			false, "",
-			[]string{"unknown etcd version 3.5.4", "release: ", "module: ", "nearest known ones are 3.5.3"},
+			[]string{"unknown etcd version 3.5.4: the nearest known ones are 3.5.3", "by release: ", "by module: "},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -335,7 +335,15 @@ func TestVersions(t *testing.T) {
 	if got := fmt.Sprint(known); got != "[3.4.13 3.5.0-alpha.0 3.5.0 3.5.9 3.5.10 3.6.0-rc.1 3.6.0]" {
 		t.Errorf("sorted: %s", got)
 	}
-	if got := nearest("3.5.11", known); got[0] != "3.5.10" {
-		t.Errorf("nearest 3.5.11: %v", got)
+	for word, want := range map[string]string{"3.5.11": "3.5.10", "3.4.1": "3.4.13", "3.9.0": "3.6.0", "3.5": "3.5.0"} {
+		v, err := parseVersion(word)
+		if got := nearest(v, known); err != nil || got[0] != want {
+			t.Errorf("nearest %s: %v, want %s", word, got, want)
+		}
+	}
+	// An old release that the module does not have exists all the same, unless the releases say that it doesn't.
+	old, there, gone := version{3, 4, 1, ""}, errors.New("no network"), fmt.Errorf("404: %w", errAbsent)
+	if nowhere(old, []error{there, gone}) || !nowhere(old, []error{gone, gone}) || !nowhere(version{3, 6, 99, ""}, []error{there, gone}) {
+		t.Error("what is nowhere?")
 	}
 }

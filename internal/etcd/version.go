@@ -77,18 +77,23 @@ func newestOf(line version, known []version) (version, bool) {
 	return best, !best.isLine()
 }
 
-// nearest names a few known versions that the one who wrote word may have meant, nearest first.
-func nearest(word string, known []version) []string {
-	word = strings.TrimPrefix(word, "v")
+// nearest names a few known versions that the one who asked for v may have meant, nearest first: patches of the same line, then
+// what is spelt alike.
+func nearest(v version, known []version) []string {
+	distance := func(w version) int {
+		if v.major == w.major && v.minor == w.minor {
+			return max(v.patch-w.patch, w.patch-v.patch)
+		}
+		return 100_000 + levenshtein.ComputeDistance(v.String(), w.String()) // patches have four digits at most
+	}
 	sorted := slices.Clone(known)
-	slices.SortStableFunc(sorted, func(a, b version) int {
-		return cmp.Or(
-			cmp.Compare(levenshtein.ComputeDistance(word, a.String()), levenshtein.ComputeDistance(word, b.String())),
-			b.compare(a))
+	slices.SortFunc(sorted, func(a, b version) int {
+		return cmp.Or(cmp.Compare(distance(a), distance(b)), b.compare(a))
 	})
+	sorted = slices.Compact(sorted)
 	var names []string
-	for _, v := range sorted[:min(len(sorted), 5)] {
-		names = append(names, v.String())
+	for _, w := range sorted[:min(len(sorted), 5)] {
+		names = append(names, w.String())
 	}
 	return names
 }
@@ -96,7 +101,7 @@ func nearest(word string, known []version) []string {
 // parseVersions reads a list of versions separated by white space and leaves out what isn't one.
 func parseVersions(text string) []version {
 	var vs []version
-	for _, w := range strings.Fields(text) {
+	for w := range strings.FieldsSeq(text) {
 		if v, err := parseVersion(w); err == nil && !v.isLine() {
 			vs = append(vs, v)
 		}
