@@ -37,8 +37,9 @@ type AppendDetail struct {
 type appended struct {
 	by int64 // the operation's name to people
 	// call is the invocation; never where only failed transactions appended it.
-	call   int64
-	failed int64 // invocation of a failed transaction that appended it, or never
+	call int64
+	// failed is the invocation of a failed transaction that appended it, or never; failedBy names it.
+	failed, failedBy int64
 	// last: no later append to the list in the same transaction.
 	last bool
 	txn  int64 // index of the invocation
@@ -159,7 +160,9 @@ func (j *appendJudge) append(p history.Pair, key string, id int32) *appended {
 	j.d.Appends++
 	e := j.list(key).element(id)
 	if p.Outcome() == history.Fail {
-		e.failed = min(e.failed, p.Invoke.Index)
+		if p.Invoke.Index < e.failed {
+			e.failed, e.failedBy = p.Invoke.Index, indexOf(p)
+		}
 		return nil
 	}
 	if e.call != never {

@@ -46,8 +46,8 @@ func (j *appendJudge) origins(key string, l *listOf) {
 		case e.firstSeen == never || e.call < e.firstSeen:
 			continue
 		case e.failed < e.firstSeen:
-			a.Name, a.Ops = "G1a", append(a.Ops, e.failed)
-			a.Why = fmt.Sprintf("transaction %d read %s in %s, but transaction %d, which appended it, failed", e.firstSeen, text, key, e.failed)
+			a.Name, a.Ops = "G1a", append(a.Ops, e.failedBy)
+			a.Why = fmt.Sprintf("transaction %d read %s in %s, but transaction %d, which appended it, failed", e.firstSeen, text, key, e.failedBy)
 		case e.call != never:
 			a.Name, a.Ops = "future-read", append(a.Ops, e.by)
 			a.Why = fmt.Sprintf("transaction %d read %s in %s, which only the later transaction %d appended", e.firstSeen, text, key, e.by)

@@ -61,10 +61,11 @@ type SetDetail struct {
 // element is one element of one set. Indexes are never where the thing did not happen.
 type element struct {
 	id int32
-	// added is the first invocation of an add of it; unknown and failed tell how adds ended that were not acknowledged.
-	added           int64
-	unknown, failed bool
-	failedAt        int64
+	// added is the first invocation of an add of it, failed that of one that failed; addedBy and failedBy name them.
+	added, addedBy   int64
+	failed, failedBy int64
+	// unknown: an add of it ended unknown.
+	unknown bool
 	// known is since when every linearizable read must have it: an acknowledgement, or a read that had it.
 	known   int64
 	acked   bool
@@ -151,7 +152,7 @@ func (s set) Check(ctx context.Context, src history.Source, _ Budget) (Result, e
 func (s *setOf) element(id int32) *element {
 	e := s.elements[id]
 	if e == nil {
-		e = &element{id: id, added: never, failedAt: never, known: never, firstSeen: never, duplicate: never}
+		e = &element{id: id, added: never, failed: never, known: never, firstSeen: never, duplicate: never}
 		e.present.call, e.absent.call = -1, -1
 		s.elements[id] = e
 	}
@@ -164,17 +165,21 @@ func (s *setOf) add(n *names, p history.Pair) {
 	if p.HasComplete {
 		s.lastAdd = p.Complete.Index
 	}
-	switch p.Outcome() {
-	case history.OK:
-		e.added = min(e.added, p.Invoke.Index)
+	if p.Outcome() == history.Fail {
+		if p.Invoke.Index < e.failed {
+			e.failed, e.failedBy = p.Invoke.Index, indexOf(p)
+		}
+		return
+	}
+	if p.Invoke.Index < e.added {
+		e.added, e.addedBy = p.Invoke.Index, indexOf(p)
+	}
+	if p.Outcome() == history.OK {
 		e.acked = true
 		s.know(e, p.Complete.Index)
-	case history.Fail:
-		e.failed, e.failedAt = true, min(e.failedAt, p.Invoke.Index)
-	default:
-		e.added = min(e.added, p.Invoke.Index)
-		e.unknown = true
+		return
 	}
+	e.unknown = true
 }
 
 // know notes that the set has e for certain, from an index on. Operations come in the order of completions: known stays sorted.

@@ -41,7 +41,7 @@ func (j *setJudge) judge(s *setOf) {
 
 // byFirstMention orders elements by where the history first speaks of them.
 func byFirstMention(a, b *element) int {
-	return cmp.Or(cmp.Compare(min(a.added, a.failedAt, a.firstSeen), min(b.added, b.failedAt, b.firstSeen)), cmp.Compare(a.id, b.id))
+	return cmp.Or(cmp.Compare(min(a.added, a.failed, a.firstSeen), min(b.added, b.failed, b.firstSeen)), cmp.Compare(a.id, b.id))
 }
 
 func (s *setOf) name() string {
@@ -56,7 +56,7 @@ func (j *setJudge) add(s *setOf, name string, ops []int64, format string, args .
 }
 
 func (j *setJudge) count(e *element) {
-	if e.added != never || e.failed {
+	if e.added != never || e.failed != never {
 		j.d.Attempts++
 	}
 	if e.acked {
@@ -75,12 +75,12 @@ func (j *setJudge) origin(s *setOf, e *element) {
 	j.d.Unexpected++
 	text := j.names.text(e.id)
 	switch {
-	case e.failedAt < e.firstSeen:
-		j.add(s, "aborted-read", []int64{e.firstSeen, e.failedAt},
-			"read %d of %s has the element %s, but its add %d failed", e.firstSeen, s.name(), text, e.failedAt)
+	case e.failed < e.firstSeen:
+		j.add(s, "aborted-read", []int64{e.firstSeen, e.failedBy},
+			"read %d of %s has the element %s, but its add %d failed", e.firstSeen, s.name(), text, e.failedBy)
 	case e.added != never:
-		j.add(s, "future-read", []int64{e.firstSeen, e.added},
-			"read %d of %s has the element %s, which was added only later, by %d", e.firstSeen, s.name(), text, e.added)
+		j.add(s, "future-read", []int64{e.firstSeen, e.addedBy},
+			"read %d of %s has the element %s, which was added only later, by %d", e.firstSeen, s.name(), text, e.addedBy)
 	default:
 		j.add(s, "garbage-read", []int64{e.firstSeen}, "read %d of %s has the element %s, which nobody added", e.firstSeen, s.name(), text)
 	}
