@@ -105,6 +105,10 @@ func TestWhatIsNotProved(t *testing.T) {
 			before: func(w *world) { w.immortal = true }, start: history.Info, stop: history.Info, why: "etcd should be stopped: [n2 running",
 		},
 		{
+			name: "another process than the one that was found", entry: "kill:one+etcd",
+			before: func(w *world) { w.restless = true }, start: history.Info, stop: history.OK, why: "etcd should be exited: [n2 exited (pid 202",
+		},
+		{
 			name: "a killed process that someone else started", entry: "kill:one+etcd",
 			between: func(w *world) { w.spawn(w.node("n2"), "etcd") }, start: history.OK, stop: history.Info, why: "ran again before",
 		},
@@ -260,6 +264,21 @@ func TestHealInterrupts(t *testing.T) {
 		t.Error(err)
 	}
 	whole(t, w)
+}
+
+// While someone waits to heal, nothing new is broken.
+func TestNoFaultStartsWhileAHealWaits(t *testing.T) {
+	w := newWorld(3)
+	b := breakerOf(w)
+	done := b.interrupt()
+	if op, _ := invoke(t, b, startOp("kill-1", "kill:all+etcd", nodesOf(3)...)); op.Type != history.Fail {
+		t.Errorf("while a heal waits: %s %s", op.Type, op.Error)
+	}
+	whole(t, w)
+	done()
+	if op, _ := invoke(t, b, startOp("kill-2", "kill:all+etcd", nodesOf(3)...)); op.Type != history.OK {
+		t.Errorf("after it: %s %s", op.Type, op.Error)
+	}
 }
 
 func TestHealGivesUpWithItsContext(t *testing.T) {

@@ -31,6 +31,8 @@ type world struct {
 	dead map[string]bool
 	// immortal processes survive signals.
 	immortal bool
+	// restless processes are replaced by new ones just before a signal.
+	restless bool
 	// block, where not nil, holds up every Cut until it is closed or the context ends.
 	block chan struct{}
 	// entered is told of each Cut that is held up.
@@ -225,6 +227,9 @@ func (n *fakeNode) Signal(_ context.Context, name string, sig control.Signal) (c
 		return control.ProcessState{}, err
 	}
 	defer unlock()
+	if n.w.restless {
+		n.w.spawn(n, name)
+	}
 	p, ok := n.procs[name]
 	if !ok || p.Status == exited {
 		return p, fmt.Errorf("no process %s", name)
