@@ -32,7 +32,7 @@ func peerRule(from string, reset bool) []control.CutRule {
 }
 
 // needRoot skips where namespaces can't be made, and gives the test a state directory of its own.
-func needRoot(t *testing.T) context.Context {
+func needRoot(t testing.TB) context.Context {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for namespaces")
@@ -44,7 +44,7 @@ func needRoot(t *testing.T) context.Context {
 }
 
 // up makes a cluster that the test's end takes down.
-func up(t *testing.T, ctx context.Context, o Options) *Cluster {
+func up(t testing.TB, ctx context.Context, o Options) *Cluster {
 	t.Helper()
 	c, err := Up(ctx, o)
 	if err != nil {
@@ -210,7 +210,7 @@ func TestTwoClustersSideBySide(t *testing.T) {
 }
 
 // startEcho starts the echo server on a node.
-func startEcho(t *testing.T, ctx context.Context, n *Node) control.ProcessState {
+func startEcho(t testing.TB, ctx context.Context, n *Node) control.ProcessState {
 	t.Helper()
 	st, err := n.Start(ctx, control.Process{
 		Name: "echo", Args: []string{node.BinaryPath, "test-echo", fmt.Sprintf(":%d", echoPort)}, Log: "/var/log/echo.log",

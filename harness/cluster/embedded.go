@@ -125,6 +125,9 @@ func (e *embedded) startNode(ctx context.Context, i int) error {
 	if err == nil {
 		err = plug(e.bridge, n, id.PID)
 	}
+	if err != nil && !id.Alive() {
+		err = fmt.Errorf("%w: %w%s", errInitEnded, err, endOfLog(logPath))
+	}
 	if err != nil {
 		return fmt.Errorf("node %s: %w", n.Name, err)
 	}
@@ -205,6 +208,8 @@ func (p *firstProcess) close() {
 	p.out.Close()
 }
 
+var errInitEnded = errors.New("its first process ended while it set itself up")
+
 // ask sends the request and waits for the answer.
 func ask[A any](ctx context.Context, p *firstProcess, request any) (A, error) {
 	defer context.AfterFunc(ctx, p.close)()
@@ -219,7 +224,7 @@ func ask[A any](ctx context.Context, p *firstProcess, request any) (A, error) {
 	case ctx.Err() != nil:
 		return a, fmt.Errorf("not set up in time: %w", ctx.Err())
 	case errors.Is(err, io.EOF), errors.Is(err, unix.EPIPE):
-		return a, errors.New("its first process ended while it set itself up")
+		return a, errInitEnded
 	}
 	return a, err
 }

@@ -37,14 +37,14 @@ func awaitNoFirstProcess(t *testing.T, ctx context.Context) {
 // TestDriverKilledAtAnyMoment kills drivers sooner and later on their way to a cluster: what they had made is in the lease.
 func TestDriverKilledAtAnyMoment(t *testing.T) {
 	ctx := needRoot(t)
-	const kills = 24
+	const kills = 12
 	whole := 0
 	for i := range kills {
 		driver := exec.CommandContext(ctx, os.Args[0], "test-driver", "a")
 		if err := driver.Start(); err != nil {
 			t.Fatal(err)
 		}
-		delay := time.Duration(i) * 5 * time.Millisecond
+		delay := time.Duration(i) * 8 * time.Millisecond
 		timer := time.NewTimer(delay)
 		<-timer.C
 		if err := driver.Process.Signal(unix.SIGKILL); err != nil {

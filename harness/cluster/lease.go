@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -239,7 +240,9 @@ func (f *leaseFile) change(edit func(*lease)) error {
 func (f *leaseFile) snapshot() lease {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.lease
+	l := f.lease
+	l.Nodes = slices.Clone(l.Nodes)
+	return l
 }
 
 // token is a random name of n bytes in hexadecimal. Only uniqueness is asked of it: no run depends on it.

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/faultline/faultline/internal/node"
 )
 
@@ -24,7 +26,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "node":
-			os.Exit(node.Main(context.Background(), os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+			exit(node.Main(context.Background(), os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 		case "test-echo":
 			fmt.Println(echo(os.Args[2]))
 			os.Exit(1)
@@ -34,6 +36,11 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(m.Run())
+}
+
+// exit ends a node's process at once: with the race detector built in, os.Exit would take a second each time.
+func exit(code int) {
+	_, _, _ = unix.RawSyscall(unix.SYS_EXIT_GROUP, uintptr(code), 0, 0)
 }
 
 // sudo runs a command as root with a clean environment, as the real one does with -n and --.

@@ -72,6 +72,9 @@ func (q CutRequest) validate() error {
 		if r.ServerOnly && r.ClientOnly {
 			return errors.New("a rule for servers only and for clients only matches nothing")
 		}
+		if _, err := matchFrom(r.From); err != nil {
+			return err
+		}
 		for _, port := range r.Ports {
 			if port < 1 || port > 65535 {
 				return fmt.Errorf("no port %d", port)

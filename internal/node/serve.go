@@ -73,6 +73,11 @@ func sshConfig(hostKey, authorized string) (*ssh.ServerConfig, error) {
 		}
 		keys, text = append(keys, key.Marshal()), rest
 	}
+	return serverConfig(signer, keys), nil
+}
+
+// serverConfig lets in whoever has one of the keys.
+func serverConfig(host ssh.Signer, keys [][]byte) *ssh.ServerConfig {
 	config := &ssh.ServerConfig{
 		PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 			for _, k := range keys {
@@ -83,8 +88,8 @@ func sshConfig(hostKey, authorized string) (*ssh.ServerConfig, error) {
 			return nil, errors.New("key not authorized")
 		},
 	}
-	config.AddHostKey(signer)
-	return config, nil
+	config.AddHostKey(host)
+	return config
 }
 
 // acceptAll serves connections until ctx is done; then it closes all of them and returns when they have ended.
