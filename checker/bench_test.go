@@ -35,7 +35,7 @@ func (s storeHistory) make() history.Slice {
 		version int64
 	}
 	var (
-		r        = rand.New(rand.NewPCG(7, 7)) //nolint:gosec // chance with a seed is the point
+		r        = rand.New(rand.NewPCG(7, 7))
 		h        = make(history.Slice, 0, 2*s.operations)
 		cells    = make([]cell, s.keys)
 		revision = int64(1)

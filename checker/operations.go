@@ -143,7 +143,7 @@ func (n *names) id(v []byte) int32 {
 	if id, ok := n.ids[string(v)]; ok {
 		return id
 	}
-	id := int32(len(n.texts)) //nolint:gosec // a history has less than 2³¹ distinct values
+	id := int32(len(n.texts))
 	n.ids[string(v)] = id
 	n.texts = append(n.texts, string(v))
 	return id

@@ -108,7 +108,7 @@ func (s regState) observe(value int32, version int64) (regState, bool) {
 
 // hash mixes the state.
 func (s regState) hash() uint64 {
-	h := uint64(s.version)*0x9e3779b97f4a7c15 + uint64(uint32(s.value)) //nolint:gosec // any bits do
+	h := uint64(s.version)*0x9e3779b97f4a7c15 + uint64(uint32(s.value))
 	if s.loose {
 		h = ^h
 	}

@@ -32,16 +32,6 @@ func (f *findings) faultsOf(ctx context.Context, src history.Source) (faults, er
 	return all, err
 }
 
-// family are the windows of one kind of fault.
-func (a faults) family(name string) (ws []history.Window) {
-	for _, w := range a.windows {
-		if w.Family == name {
-			ws = append(ws, w)
-		}
-	}
-	return ws
-}
-
 // proved tells whether the fault took effect for certain.
 func proved(w *history.Window) bool { return w.Proved && !isNull(w.Proof) }
 
