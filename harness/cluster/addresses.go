@@ -24,7 +24,7 @@ const reachBound = 3 * time.Second
 func (c *Cluster) settle(ctx context.Context, o RemoteOptions, hellos []node.HelloAnswer) error {
 	given := make([]string, len(o.Hosts))
 	for i, h := range o.Hosts {
-		given[i] = h.Private
+		given[i] = o.Addrs[h.Name]
 	}
 	candidates, err := addressings(given, hellos)
 	if err != nil {

@@ -9,7 +9,9 @@ import (
 // This file is the only place of the package that reads a clock or waits for one.
 
 // wallClock is now, for people.
-func wallClock() time.Time { return time.Now().UTC().Truncate(time.Second) }
+func wallClock() time.Time {
+	return time.Now().UTC().Truncate(time.Second) //nolint:forbidigo // when a cluster was made, for its list
+}
 
 // await polls until done says so. Its error says what was waited for when the bound or ctx ended first.
 func await(ctx context.Context, bound time.Duration, what string, done func() (bool, error)) error {

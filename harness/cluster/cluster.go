@@ -167,7 +167,7 @@ func (c *Cluster) each(do func(*Node) error) error {
 func (c *Cluster) Close() error {
 	c.renewing()
 	c.renewed.Wait()
-	return c.each(func(n *Node) error { return n.Host.Close() })
+	return c.each(func(n *Node) error { return n.Close() })
 }
 
 // Down ends the cluster. Embedded, nothing of it is left: no process, namespace, mount, network interface or file.

@@ -40,8 +40,11 @@ func checked(name, detail string, err error, fix string) Check {
 }
 
 // Doctor tests what embedded clusters need of this machine, by doing it: it sets a node up in namespaces of its own and
-// throws it away. binary is the faultline executable; empty: this program's. Nothing is left behind.
-func Doctor(ctx context.Context, binary string) []Check {
+// throws it away. Nothing is left behind.
+func Doctor(ctx context.Context) []Check { return doctor(ctx, "") }
+
+// doctor runs Doctor's tests with another executable than this program's, where one is given.
+func doctor(ctx context.Context, binary string) []Check {
 	s := openStore()
 	checks := []Check{checkRoot(), checkKernel()}
 	if checks[0].OK {

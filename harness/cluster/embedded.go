@@ -51,7 +51,7 @@ func newEmbedded(ctx context.Context, s store, o Options) (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := token(3)
+	id := token(4)
 	l := lease{Version: leaseVersion, ID: id, Name: o.Name, Owner: owner, Created: wallClock(), Bridge: "fl-" + id}
 	for i := range o.Nodes {
 		name := "n" + strconv.Itoa(i+1)

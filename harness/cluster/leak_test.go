@@ -116,6 +116,9 @@ func TestListTellsWhoIsAlive(t *testing.T) {
 	if i.Name != "a" || !i.OwnerAlive || i.Leftover() || i.Client != c.ClientAddr() || len(i.Nodes) != 2 || !i.Nodes[1].Alive {
 		t.Errorf("%+v", i)
 	}
+	if text := i.Describe(); !strings.HasPrefix(text, "2 of 2 nodes alive in 10.215.") {
+		t.Error(text)
+	}
 	if err := kill(leaseOf(t, "a").Nodes[1].Init); err != nil {
 		t.Fatal(err)
 	}

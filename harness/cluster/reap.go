@@ -44,6 +44,24 @@ type NodeInfo struct {
 // Leftover tells whether the next command removes it: its owner is dead, and it was not to be kept.
 func (i Info) Leftover() bool { return !i.Kept && !i.OwnerAlive }
 
+// Describe says in a line whose it is and how it is.
+func (i Info) Describe() string {
+	whose := fmt.Sprintf("of process %d", i.Owner.PID)
+	switch {
+	case i.Kept:
+		whose = "kept"
+	case !i.OwnerAlive:
+		whose += ", which is dead: the next command removes it"
+	}
+	alive := 0
+	for _, n := range i.Nodes {
+		if n.Alive {
+			alive++
+		}
+	}
+	return fmt.Sprintf("%d of %d nodes alive in %s, up since %s, %s", alive, len(i.Nodes), i.Subnet, i.Created.Format(time.DateTime)+" UTC", whose)
+}
+
 // List tells the embedded clusters of this machine, by name.
 func List(_ context.Context) ([]Info, error) {
 	s := openStore()

@@ -16,8 +16,11 @@ import (
 // RemoteOptions are hosts that exist already.
 type RemoteOptions struct {
 	// Name is the cluster's; empty: remote.
-	Name  string
-	Hosts []RemoteHost
+	Name string
+	// Hosts are how to log in to each; their names must differ.
+	Hosts []control.Config
+	// Addrs are the addresses that the hosts and the clients use among themselves, by host. Empty: they are found.
+	Addrs map[string]string
 	// Binary is the path of the faultline executable, built for the hosts' Linux; empty: this program's.
 	Binary string
 	// Progress, where not nil, is told in words what has been done. It may be called from several goroutines.
@@ -26,24 +29,13 @@ type RemoteOptions struct {
 	Lease time.Duration
 }
 
-// RemoteHost is one of them.
-type RemoteHost struct {
-	control.Config
-	// Private is the address that the other hosts and the clients use; empty: it is found.
-	Private string
-}
-
 // Remote connects to hosts: by SSH as their configurations say, as root or by sudo. It sends them the faultline executable,
 // unless they have it, and changes nothing else there. Down ends what was started on them.
 func Remote(ctx context.Context, o RemoteOptions) (*Cluster, error) {
 	if err := o.fill(); err != nil {
 		return nil, err
 	}
-	configs := make([]control.Config, len(o.Hosts))
-	for i, h := range o.Hosts {
-		configs[i] = h.Config
-	}
-	hosts, err := connectAll(ctx, configs)
+	hosts, err := connectAll(ctx, o.Hosts)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +45,7 @@ func Remote(ctx context.Context, o RemoteOptions) (*Cluster, error) {
 	sums := &checksums{}
 	for i, h := range hosts {
 		// The port as the driver sees it; that of the node's side, which may differ behind NAT, comes with its hello.
-		port := configs[i].Port
+		port := o.Hosts[i].Port
 		if port == 0 {
 			port = sshPort
 		}

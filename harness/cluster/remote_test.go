@@ -21,7 +21,7 @@ import (
 const opensshPort = 2222
 
 // openssh starts Debian's sshd on each node, and gives the way to log in to it.
-func openssh(t *testing.T, ctx context.Context, c *Cluster, user string) []RemoteHost {
+func openssh(t *testing.T, ctx context.Context, c *Cluster, user string) []control.Config {
 	t.Helper()
 	if _, err := exec.LookPath("/usr/sbin/sshd"); err != nil {
 		t.Skip("needs OpenSSH's server: apt-get install openssh-server")
@@ -30,7 +30,7 @@ func openssh(t *testing.T, ctx context.Context, c *Cluster, user string) []Remot
 	if err != nil {
 		t.Fatal(err)
 	}
-	var hosts []RemoteHost
+	var hosts []control.Config
 	for _, n := range c.Nodes() {
 		script := fmt.Sprintf(`set -e
 mkdir -p /run/sshd /etc/sshd-test
@@ -64,7 +64,7 @@ chmod 4755 /usr/bin/sudo
 			if l.Name == n.Name() {
 				cfg := sshConfig(l, k)
 				cfg.Port, cfg.User, cfg.Sudo = opensshPort, user, user != "root"
-				hosts = append(hosts, RemoteHost{Config: cfg})
+				hosts = append(hosts, cfg)
 			}
 		}
 	}
@@ -147,7 +147,7 @@ func TestRemoteRefusesAForeignProgram(t *testing.T) {
 	err := await(ctx, 10*time.Second, "sshd", func() (bool, error) {
 		c, err := Remote(ctx, RemoteOptions{Hosts: hosts, Binary: foreign})
 		if err == nil {
-			return false, fmt.Errorf("a program of another kind was taken: %v", c.Close())
+			return false, errors.Join(errors.New("a program of another kind was taken"), c.Close())
 		}
 		return strings.Contains(err.Error(), "is it built for that machine?"), nil
 	})
@@ -229,7 +229,7 @@ func TestShell(t *testing.T) {
 
 func TestDoctor(t *testing.T) {
 	ctx := needRoot(t)
-	for _, c := range Doctor(ctx, "") {
+	for _, c := range Doctor(ctx) {
 		t.Logf("%-16s %v %s", c.Name, c.OK, c.Detail)
 		if !c.OK && c.Name != "go" {
 			t.Errorf("%s: %s", c.Name, c.Detail)
@@ -239,7 +239,7 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("left behind: %q, %v", limbo, err)
 	}
 	var found bool
-	for _, c := range Doctor(ctx, "/bin/true") {
+	for _, c := range doctor(ctx, "/bin/true") {
 		if c.Name == "namespaces" && !c.OK && c.Fix != "" {
 			found = true
 		}

@@ -47,14 +47,14 @@ func (s state) cut(ctx context.Context, q CutRequest) (None, error) {
 			return err
 		}
 		if found {
-			if _, there, err := countChain(tableName, q.ID); err != nil || there {
+			if _, there, err := countChain(s.table, q.ID); err != nil || there {
 				return err
 			}
 		}
 		if err := removeFile(s.caughtPath(q.ID)); err != nil {
 			return err
 		}
-		return addChain(tableName, q.ID, q.Rules)
+		return addChain(s.table, q.ID, q.Rules)
 	})
 }
 
@@ -92,7 +92,7 @@ func (q CutRequest) validate() error {
 func (s state) uncut(ctx context.Context, q CutRequest) (CutAnswer, error) {
 	a := CutAnswer{Counts: []control.CutCount{}}
 	err := s.locked(ctx, func() error {
-		counts, there, err := removeChain(tableName, q.ID)
+		counts, there, err := removeChain(s.table, q.ID)
 		if err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (s state) remember(id string, counts []control.CutCount) error {
 
 // counts tells what a cut has caught so far.
 func (s state) counts(_ context.Context, q CutRequest) (CutAnswer, error) {
-	counts, there, err := countChain(tableName, q.ID)
+	counts, there, err := countChain(s.table, q.ID)
 	if err == nil && !there {
 		err = fmt.Errorf("cut %q is not in force", q.ID)
 	}

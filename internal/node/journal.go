@@ -95,7 +95,7 @@ func (s state) undoAll(ctx context.Context) ([]string, error) {
 	undone := []string{}
 	faults, err := s.journaled()
 	errs := []error{err}
-	caught, err := removeTable(tableName)
+	caught, err := removeTable(s.table)
 	errs = append(errs, err)
 	cutsGone := err == nil
 	for _, f := range faults {

@@ -72,7 +72,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 }
 
 func dispatch(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	c := call{state: state{dir: DefaultStateDir}, stdin: stdin, stdout: stdout, stderr: stderr}
+	c := call{state: state{dir: DefaultStateDir, table: tableName}, stdin: stdin, stdout: stdout, stderr: stderr}
 	if len(args) >= 2 && args[0] == "--state" {
 		c.state.dir, args = args[1], args[2:]
 	}

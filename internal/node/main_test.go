@@ -30,7 +30,7 @@ func newState(t *testing.T) (context.Context, state) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	s := state{dir: t.TempDir()}
+	s := state{dir: t.TempDir(), table: "faultline-test-none"} // what is in force on this machine is not the test's
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()

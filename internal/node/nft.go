@@ -16,7 +16,7 @@ import (
 	"github.com/faultline/faultline/harness/control"
 )
 
-// tableName is the only nftables table that Faultline touches, in the family inet.
+// tableName is the only nftables table of a node that Faultline touches, in the family inet.
 const tableName = "faultline"
 
 // chainPrefix stands before a cut's id in its chain's name.

@@ -207,9 +207,10 @@ func (s *session) runOnTerminal(cmd *exec.Cmd) error {
 		_, _ = io.Copy(s.channel, s.tty) // ends with EIO when the last process lets go of the terminal
 	}()
 	err = s.wait(cmd)
-	timer := time.AfterFunc(drain, func() { s.tty.Close() })
+	if pause(context.Background(), drain, output) { // something in the background still holds the terminal
+		s.tty.Close()
+	}
 	<-output
-	timer.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tty.Close()

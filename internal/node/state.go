@@ -26,7 +26,11 @@ const lockBound = 10 * time.Second
 //	lease.json                until when the driver is believed to live
 //	fired.json                what the watchdog undid
 //	caught/ID.json            what a cut had caught when it was undone, by whomever
-type state struct{ dir string }
+type state struct {
+	dir string
+	// table is the nftables table of its cuts.
+	table string
+}
 
 func (s state) path(elem ...string) string {
 	return filepath.Join(append([]string{s.dir}, elem...)...)
