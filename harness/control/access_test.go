@@ -120,9 +120,11 @@ func TestKnownKeyOfAnotherKindThanTheServersFavourite(t *testing.T) {
 	s.stop()
 	s.extra = "HostKey " + rsa
 	s.start()
-	line := knownhosts.Line([]string{knownhosts.Normalize(s.endpoint())}, readPublicKey(t, rsa+".pub"))
-	write(t, s.knownHosts(), line+"\n", 0o600)
-	run(t, connect(t, cfg), "true")
+	for _, known := range []string{rsa, filepath.Join(s.dir, "host_key")} {
+		line := knownhosts.Line([]string{knownhosts.Normalize(s.endpoint())}, readPublicKey(t, known+".pub"))
+		write(t, s.knownHosts(), line+"\n", 0o600)
+		run(t, connect(t, cfg), "true")
+	}
 }
 
 func TestHostCertificates(t *testing.T) {

@@ -190,8 +190,10 @@ func (p *pool) openSession(ctx context.Context) (*conn, *ssh.Session, error) {
 		}
 		// An ended session counts for the server until it has cleaned up.
 		if refusals++; refusals > p.refusalsMax(c) {
-			return nil, nil, &ConnError{Node: p.cfg.Name, Login: p.cfg.login(), Err: err,
-				Why: fmt.Sprintf("the server refuses sessions (%s): raise MaxSessions in its sshd_config", refused.Message)}
+			return nil, nil, &ConnError{
+				Node: p.cfg.Name, Login: p.cfg.login(), Err: err,
+				Why: fmt.Sprintf("the server refuses sessions (%s): raise MaxSessions in its sshd_config", refused.Message),
+			}
 		}
 		if err := pause(ctx, backoff(refusals)); err != nil {
 			return nil, nil, fmt.Errorf("%s: opening a session: %w", p.cfg.Name, err)

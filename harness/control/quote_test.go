@@ -26,8 +26,15 @@ func TestQuoteReadsAsAPersonWouldWriteIt(t *testing.T) {
 // FuzzQuote has a shell split what Quote joined. Arguments are separated by zero bytes, which they can't hold.
 func FuzzQuote(f *testing.F) {
 	for _, args := range [][]string{
-		{""}, {"a b", "c"}, {"$HOME", "`id`", "$(id)", "${x}"}, {"'", `"`, `\`, `\'`, `''`}, {"*", "?", "[a]", "~", "~root", "{a,b}"},
-		{"a\nb", "\t", "\r\n", " "}, {"#x", "!x", "a=b", "-n", "--", "-e"}, {"é", "\xff\xfe", "\x01\x7f"}, {"|", "&", ";", "<", ">", "(", ")", "%s", "%%"},
+		{""},
+		{"a b", "c"},
+		{"$HOME", "`id`", "$(id)", "${x}"},
+		{"'", `"`, `\`, `\'`, `''`},
+		{"*", "?", "[a]", "~", "~root", "{a,b}"},
+		{"a\nb", "\t", "\r\n", " "},
+		{"#x", "!x", "a=b", "-n", "--", "-e"},
+		{"é", "\xff\xfe", "\x01\x7f"},
+		{"|", "&", ";", "<", ">", "(", ")", "%s", "%%"},
 	} {
 		f.Add(strings.Join(args, "\x00"))
 	}

@@ -68,6 +68,25 @@ func TestRetriesAreBounded(t *testing.T) {
 	}
 }
 
+func TestStreamIsNotRunAgainOnceItPrinted(t *testing.T) {
+	printed := make(chan struct{})
+	s := newServer(t, func(s *server) {
+		s.hangUp = func(string) bool { <-printed; return true }
+	})
+	host := connect(t, s.config())
+	var lost *control.LostError
+	err := host.Stream(t.Context(), control.Cmd{Args: []string{"sh", "-c", "echo first; cat"}, Idempotent: true}, signalWriter{printed})
+	if !errors.As(err, &lost) || s.ran("first") != 1 {
+		t.Errorf("run %d times, %v", s.ran("first"), err)
+	}
+
+	full := errors.New("no space left")
+	err = connect(t, newServer(t, nil).config()).Stream(t.Context(), control.Cmd{Args: []string{"cat", "/dev/zero"}}, writerFunc(func([]byte) (int, error) { return 0, full }))
+	if !errors.Is(err, full) {
+		t.Errorf("a writer that fails: %v", err)
+	}
+}
+
 func TestReconnectsOnTheNextCommand(t *testing.T) {
 	s := newServer(t, nil)
 	host := connect(t, s.config())
@@ -195,6 +214,11 @@ func cancelCommands(t *testing.T, host control.Host, n int) {
 				t.Fatal(err)
 			}
 			pids = append(pids, pid)
+			t.Cleanup(func() {
+				if t.Failed() && isRunning(pid) {
+					_ = syscall.Kill(pid, syscall.SIGKILL)
+				}
+			})
 		}
 	}
 	for _, pid := range pids {
@@ -300,8 +324,14 @@ func TestBadCommandsAreRefusedBeforeAnythingRuns(t *testing.T) {
 	s := newServer(t, nil)
 	host := connect(t, s.config())
 	for _, cmd := range []control.Cmd{
-		{}, {Args: []string{""}}, {Args: []string{"-c"}}, {Args: []string{"A=b"}}, {Args: []string{"echo", "a\x00b"}},
-		{Args: []string{"true"}, Env: []string{"NOVALUE"}}, {Args: []string{"true"}, Env: []string{"A B=1"}}, {Args: []string{"true"}, Dir: "/\x00"},
+		{},
+		{Args: []string{""}},
+		{Args: []string{"-c"}},
+		{Args: []string{"A=b"}},
+		{Args: []string{"echo", "a\x00b"}},
+		{Args: []string{"true"}, Env: []string{"NOVALUE"}},
+		{Args: []string{"true"}, Env: []string{"A B=1"}},
+		{Args: []string{"true"}, Dir: "/\x00"},
 	} {
 		if _, err := host.Run(t.Context(), cmd); err == nil || !strings.HasPrefix(err.Error(), "n1: ") {
 			t.Errorf("%+v: %v", cmd, err)

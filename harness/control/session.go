@@ -50,7 +50,7 @@ func (s *SSH) execute(parent context.Context, cmd Cmd, stdout io.Writer) (starte
 	if own, ok := stdout.(*capture); ok {
 		own.stop = stop
 	} else {
-		stdout = &stoppingWriter{stdout, stop}
+		stdout = &stoppingWriter{stdout, ctx, stop}
 	}
 	e := &execution{conn: conn, session: session, ended: make(chan struct{}), stderr: &markedStderr{to: errOut, found: make(chan struct{})}}
 	session.Stdout, session.Stderr = stdout, e.stderr
@@ -241,13 +241,18 @@ func (c *capture) Write(p []byte) (int, error) {
 	return c.printed.Write(p)
 }
 
-// stoppingWriter stops the command when its output can't be written.
+// stoppingWriter stops the command when its output can't be written, and writes nothing once the command is
+// cancelled: the caller may have its writer back by then.
 type stoppingWriter struct {
 	to   io.Writer
+	ctx  context.Context
 	stop context.CancelCauseFunc
 }
 
 func (w *stoppingWriter) Write(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
 	n, err := w.to.Write(p)
 	if err != nil {
 		w.stop(fmt.Errorf("write its output: %w", err))

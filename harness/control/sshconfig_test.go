@@ -101,7 +101,8 @@ func TestSSHConfig(t *testing.T) {
 		},
 		{
 			"patterns, first value counts", "Host n*\n  User etcd\nHost *\n  User nobody\n  IdentityAgent none\n  IdentityFile none\n  ServerAliveInterval 7\n  ConnectTimeout 30\n",
-			[]string{"n9"}, false, "n9 = etcd@n9:0 strict connect 30s alive 7s\n" + known,
+			[]string{"n9"},
+			false, "n9 = etcd@n9:0 strict connect 30s alive 7s\n" + known,
 		},
 		{
 			"tokens", "Host n1\n  HostName %h.lab\n  User op\n  Port 2200\n  IdentityFile ~/keys/%r@%h:%p-%n-%u%%\n  IdentityAgent %d/agent\n  UserKnownHostsFile ~/a /b/%k\n  GlobalKnownHostsFile none\n  HostKeyAlias lab-n1\n",
@@ -117,7 +118,8 @@ func TestSSHConfig(t *testing.T) {
 		},
 		{
 			"jumps", "Host *\n  IdentityFile /k\n  GlobalKnownHostsFile none\n  UserKnownHostsFile /f\nHost n1\n  ProxyJump ops@gate:2022,inner\nHost gate\n  HostName gate.example\n  ProxyJump outer\nHost inner\n  ProxyJump ignored\n",
-			[]string{"n1"}, true, "n1 = me@n1:0 strict agent /agent sudo\n  key /k\n  known /f\n" +
+			[]string{"n1"},
+			true, "n1 = me@n1:0 strict agent /agent sudo\n  key /k\n  known /f\n" +
 				"  via outer = me@outer:0 strict agent /agent\n      key /k\n      known /f\n" +
 				"  via gate = ops@gate.example:2022 strict agent /agent\n      key /k\n      known /f\n" +
 				"  via inner = me@inner:0 strict agent /agent\n      key /k\n      known /f\n",

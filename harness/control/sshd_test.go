@@ -91,8 +91,8 @@ SetEnv HOME=%s
 	s.log = &lockedBuffer{}
 	s.cmd = exec.Command(sshdPath, "-D", "-e", "-f", filepath.Join(s.dir, "sshd_config"))
 	s.cmd.Stderr = s.log
-	// Its own group: the processes of its connections outlive the listener.
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Its own group, so that an interrupted test ends in order; and never left behind by one that was killed.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
