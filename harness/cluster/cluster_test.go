@@ -464,16 +464,17 @@ func TestKilledDriverIsReaped(t *testing.T) {
 
 func TestKeptClusterOutlivesItsDriver(t *testing.T) {
 	ctx := needRoot(t)
-	c := up(t, ctx, Options{Nodes: 1, Name: "kept", Keep: true})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), downBound)
+		defer cancel()
+		if err := Down(ctx, "kept"); err != nil {
+			t.Error(err)
+		}
+	})
+	if out, err := exec.CommandContext(ctx, os.Args[0], "test-keeper", "kept").CombinedOutput(); err != nil {
+		t.Fatalf("%s, %v", out, err)
+	}
 	l := leaseOf(t, "kept")
-	dead := l
-	dead.Owner.StartTicks++ // as if another process had been the owner
-	if err := node.WriteJSON(leasePath(openStore().cluster("kept")), dead); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
 	if reaped, err := Reap(ctx); err != nil || len(reaped) != 0 {
 		t.Fatalf("reaped %q, %v", reaped, err)
 	}

@@ -33,6 +33,12 @@ func TestMain(m *testing.M) {
 		case "test-driver":
 			fmt.Println(drive(os.Args[2]))
 			os.Exit(1)
+		case "test-keeper":
+			if _, err := Up(context.Background(), Options{Nodes: 1, Name: os.Args[2], Keep: true}); err != nil {
+				fmt.Println(err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
 	}
 	os.Exit(m.Run())

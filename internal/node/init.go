@@ -108,6 +108,10 @@ func setUp(q InitRequest) (notes []string, err error) {
 	return notes, dropCapabilities()
 }
 
+// retransmissions is how many of them without an answer end a connection: within about 8 s, as each is at most 1 s after
+// the one before.
+const retransmissions = 8
+
 // setSysctls bounds TCP's retransmissions before any socket is made, as sockets take the value when they are created.
 func setSysctls() (notes []string, err error) {
 	err = os.WriteFile("/proc/sys/net/ipv4/tcp_rto_max_ms", []byte(strconv.Itoa(retransmitBound)), 0)
@@ -118,7 +122,7 @@ func setSysctls() (notes []string, err error) {
 	if err != nil {
 		return notes, fmt.Errorf("set net.ipv4.tcp_rto_max_ms: %w", err)
 	}
-	if err := os.WriteFile("/proc/sys/net/ipv4/tcp_retries2", []byte("8"), 0); err != nil {
+	if err := os.WriteFile("/proc/sys/net/ipv4/tcp_retries2", []byte(strconv.Itoa(retransmissions)), 0); err != nil {
 		return notes, fmt.Errorf("set net.ipv4.tcp_retries2: %w", err)
 	}
 	return notes, nil
