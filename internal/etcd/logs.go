@@ -39,7 +39,8 @@ const alarmsPerNodeMax = 100
 // lineBytesMax bounds the part of a line that is looked at and kept.
 const lineBytesMax = 2000
 
-// LogEvidence reads each node's log and returns an evidence operation for each line of alarm, at most 100 for a node.
+// LogEvidence reads each node's log and returns an evidence operation for each line of alarm, at most 100 for a node, and
+// one without a pattern for each log that was read to its end: it says that somebody looked.
 func (s *System) LogEvidence(ctx context.Context) ([]history.Op, error) {
 	found := make([][]history.Op, len(s.members))
 	index := map[*member]int{}
@@ -70,28 +71,28 @@ func (s *System) LogEvidence(ctx context.Context) ([]history.Op, error) {
 // scanLog finds the lines of alarm in a log.
 func scanLog(node string, log io.Reader) ([]history.Op, error) {
 	var ops []history.Op
-	r := bufio.NewReaderSize(log, 64<<10)
-	for {
+	note := func(pattern, line string) error {
+		value, err := json.Marshal(history.LogLine{Component: Component, Pattern: pattern, Line: line})
+		ops = append(ops, history.Op{Type: history.Info, Process: history.Evidence, F: history.FLog, Node: node, Value: value})
+		return err
+	}
+	lines := 0
+	for r := bufio.NewReaderSize(log, 64<<10); len(ops) < alarmsPerNodeMax; lines++ {
 		line, err := readLine(r)
 		if errors.Is(err, io.EOF) {
-			return ops, nil
+			err := note("", fmt.Sprintf("%d lines were searched", lines))
+			return ops, err
 		}
 		if err != nil {
 			return ops, err
 		}
-		name, ok := alarmOf(line)
-		if !ok {
-			continue
-		}
-		value, err := json.Marshal(history.LogLine{Component: Component, Pattern: name, Line: string(line)})
-		if err != nil {
-			return ops, err
-		}
-		ops = append(ops, history.Op{Type: history.Info, Process: history.Evidence, F: history.FLog, Node: node, Value: value})
-		if len(ops) == alarmsPerNodeMax {
-			return ops, nil
+		if name, ok := alarmOf(line); ok {
+			if err := note(name, string(line)); err != nil {
+				return ops, err
+			}
 		}
 	}
+	return ops, nil
 }
 
 func alarmOf(line []byte) (name string, ok bool) {

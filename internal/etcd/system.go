@@ -38,7 +38,7 @@ type Options struct {
 	Binary Binary
 	// Token is unique for the run: members of other runs are refused by it, and the folder on the nodes bears it.
 	Token string
-	// Dir is the folder on the nodes under which the run gets its own; default /var/lib/faultline.
+	// Dir is the folder on the nodes under which the run gets its own; default /var/opt/faultline.
 	Dir string
 	// Profile is stock (the default) or stress.
 	Profile string
@@ -53,7 +53,8 @@ type Options struct {
 	StartTimeout time.Duration
 }
 
-// System is an etcd cluster. It implements harness.System, Leader and Membership. Safe for concurrent use.
+// System is an etcd cluster. It implements harness.System, Leader and Membership. Safe for concurrent use. The zero
+// value can tell its name, components and links, and nothing else.
 type System struct {
 	o       Options
 	members []*member
@@ -88,7 +89,7 @@ func New(o Options) (*System, error) {
 	if o.Binary.Path == "" {
 		return nil, errors.New("etcd: no binary")
 	}
-	setDefault(&o.Dir, "/var/lib/faultline")
+	setDefault(&o.Dir, "/var/opt/faultline")
 	setDefault(&o.Profile, ProfileStock)
 	setDefault(&o.Heartbeat, 100*time.Millisecond)
 	setDefault(&o.Election, time.Second)

@@ -86,8 +86,13 @@ func TestClusterLife(t *testing.T) {
 
 	// Nothing of this is alarming in the logs.
 	evidence, err := s.LogEvidence(ctx)
-	if err != nil || len(evidence) > 0 {
+	if err != nil || len(evidence) != 3 {
 		t.Errorf("evidence of kill, restart and pause: %v, %v", evidence, err)
+	}
+	for _, op := range evidence {
+		if !strings.Contains(string(op.Value), "lines were searched") {
+			t.Errorf("alarm at kill, restart or pause: %s", op.Value)
+		}
 	}
 	dir := t.TempDir()
 	if err := s.CollectLogs(ctx, dir, true); err != nil {
@@ -242,7 +247,7 @@ fatal error: concurrent map writes
 		}
 		got = append(got, line.Pattern)
 	}
-	want := []string{"panic", "panic", "fatal", "data corruption", "data corruption", "fatal", "signal"}
+	want := []string{"panic", "panic", "fatal", "data corruption", "data corruption", "fatal", "signal", ""}
 	if !slices.Equal(got, want) {
 		t.Errorf("alarms %v, want %v", got, want)
 	}
