@@ -21,7 +21,7 @@ func (j *appendJudge) duplicates(key string, index int64, list []int32) {
 }
 
 // order adds an anomaly if a read and the longest one so far are not prefixes of each other.
-func (j *appendJudge) order(key string, l *listOf, index int64, list []int32) {
+func (j *appendJudge) order(key string, l *listOf, index int64, list []int32, text []byte) {
 	n := min(len(list), len(l.longest))
 	if !slices.Equal(list[:n], l.longest[:n]) {
 		j.f.add(Anomaly{Name: "incompatible-order", Key: key, Ops: []int64{l.longestBy, index}, Why: fmt.Sprintf(
@@ -30,7 +30,7 @@ func (j *appendJudge) order(key string, l *listOf, index int64, list []int32) {
 		return
 	}
 	if len(list) > len(l.longest) {
-		l.longest, l.longestBy = list, index
+		l.longest, l.longestText, l.longestBy = list, text, index
 	}
 }
 

@@ -17,8 +17,9 @@ type LinearizableOptions struct {
 	Model string
 	// Read is the kind of read that the clients did.
 	Read string
-	// IgnoreVersions: the system's versions are no promise and are not looked at. Otherwise each write that has a
-	// version must have a higher one than every write of its key before it, and reads return the version with the value.
+	// IgnoreVersions: the system's versions and revisions are no promise and are not looked at. Otherwise each write that has a
+	// version must have a higher one than every write of its key before it, and reads return the version with the value;
+	// and an operation that gives the store's revision must give at least that of every one before it, on any key.
 	IgnoreVersions bool
 }
 
@@ -33,7 +34,8 @@ type LinearizableOptions struct {
 //
 //   - garbage-read: nobody ever wrote the value or version. aborted-read: the write failed. future-read: it was read before
 //     it was invoked. duplicate-write: a version that no write made holds the value of an earlier one.
-//   - stale-read: the value had been overwritten before the operation began. lost-write: so it had, and nobody ever saw the write.
+//   - stale-read: the value had been overwritten before the operation began, or the whole store had moved on.
+//     lost-write: it had been overwritten, and nobody ever saw that write or a later one.
 //   - cas-mismatch: a compare-and-set succeeded on another value than the expected one, or was refused on that.
 //   - version-mismatch: a version stands for two values, or versions fall. non-monotonic-read: they fall for one process on
 //     one member (ModelSerializable only).
@@ -86,7 +88,7 @@ func (l linearizable) Check(ctx context.Context, src history.Source, b Budget) (
 		ctx, cancel = context.WithTimeout(ctx, b.Time)
 		defer cancel()
 	}
-	j := &linearizableJudge{allowStale: l.model == ModelSerializable, d: LinearizableDetail{Model: l.model}}
+	j := &linearizableJudge{allowStale: l.model == ModelSerializable, d: LinearizableDetail{Model: l.model}, blamed: map[int64]bool{}}
 	registers, err := j.f.registersOf(ctx, src)
 	if err != nil {
 		return Result{}, err
@@ -110,6 +112,7 @@ func (l linearizable) Check(ctx context.Context, src history.Source, b Budget) (
 			open = append(open, r)
 		}
 	}
+	j.storeOrder(registers)
 	broken := j.worst
 	if broken == nil {
 		broken = j.search(ctx, open, b.MemoryBytes/2)
@@ -130,6 +133,8 @@ type linearizableJudge struct {
 	allowStale bool
 	// worst is the smallest register that breaks its promise.
 	worst *register
+	// blamed are the completions of operations that an anomaly of their register blames.
+	blamed map[int64]bool
 }
 
 // withoutSearch judges a register by what needs no search, and tells whether that settled it.
@@ -147,6 +152,9 @@ func (j *linearizableJudge) withoutSearch(r *register) bool {
 	c, versioned := chainOf(r, j.allowStale)
 	if versioned && j.f.broken == broken {
 		c.certain(s)
+	}
+	for i := range s.flagged {
+		j.blamed[r.ops[i].ret] = true
 	}
 	switch {
 	case j.f.broken > broken:
@@ -270,46 +278,6 @@ func (j *linearizableJudge) summary() string {
 // dropVersions forgets the versions.
 func (r *register) dropVersions() {
 	for i := range r.ops {
-		r.ops[i].version = 0
+		r.ops[i].version, r.ops[i].revision = 0, 0
 	}
-}
-
-// steadyFaults are the families that leave a member's process, and so its view, as it was.
-var steadyFaults = []string{"partition", "pause"}
-
-// monotone finds reads that went back in versions for one process on one member. A member may do so when it was restarted, so that any other
-// fault than the ones known to be steady, in force between the two, allows it.
-func (j *linearizableJudge) monotone(ctx context.Context, src history.Source, registers []*register) error {
-	all, err := j.f.faultsOf(ctx, src)
-	if err != nil {
-		return err
-	}
-	all.windows = slices.DeleteFunc(all.windows, func(w history.Window) bool { return slices.Contains(steadyFaults, w.Family) })
-	restarts := all.mayAct()
-	type reader struct {
-		process history.Process
-		node    string
-	}
-	for _, r := range registers {
-		last := map[reader]*regOp{}
-		for i := range r.ops {
-			o := &r.ops[i]
-			if o.kind != regRead || o.version == 0 && o.value != 0 {
-				continue
-			}
-			who := reader{o.process, o.node}
-			if b := last[who]; b != nil && b.version > o.version {
-				j.f.add(Anomaly{
-					Name: "non-monotonic-read", Key: r.key, Ops: []int64{o.index(), b.index()},
-					Why:     fmt.Sprintf("%s, but the same process had read version %d before (%d)", r.describe(o), b.version, b.index()),
-					Allowed: restarts.overlaps(b.call, o.ret),
-				})
-				if !restarts.overlaps(b.call, o.ret) {
-					j.failing(r)
-				}
-			}
-			last[who] = o
-		}
-	}
-	return nil
 }

@@ -88,6 +88,27 @@ func TestLinearizable(t *testing.T) {
 	})
 }
 
+// A read of an old state of the whole store is stale, though nobody wrote its key in between.
+func TestStoreOrder(t *testing.T) {
+	const old = `0 write x 1 v=2 r=2 / 0 write y 1 v=3 r=3 / 1 read x 1 v=2 r=2`
+	runTranscripts(t, must(t)(Linearizable(LinearizableOptions{})), []transcriptCase{
+		{name: "new", history: `0 write x 1 v=2 r=2 / 0 write y 1 v=3 r=3 / 1 read x 1 v=2 r=3`, want: "valid"},
+		{
+			name: "old", history: old, want: "invalid stale-read x [5 3]",
+			why: "at revision 2 of the store, but write 3 of 1 (version 3) on y had completed at revision 3 before it began",
+		},
+		{name: "concurrent", history: `0 write x 1 v=2 r=2 / 1 invoke read x / 0 write y 1 v=3 r=3 / 1 ok read x 1 v=2 r=2`, want: "valid"},
+		{name: "told of the key rather", history: `0 write x 1 v=2 r=2 / 0 write x 2 v=3 r=3 / 1 read x 1 v=2 r=2 / 0 read x 2 v=3 r=3`, want: "invalid stale-read x [5 3]", why: "write 3 of 2 (version 3) had completed before it began"},
+		{name: "revisions fall", history: `0 write x 1 v=3 r=3 / 0 write y 1 v=2 r=2`, want: "invalid version-mismatch y [3 1]"},
+	})
+	runTranscripts(t, must(t)(Linearizable(LinearizableOptions{Read: ReadSerializable})), []transcriptCase{
+		{name: "stale reads are allowed", history: old, want: "valid (stale-read x [5 3])"},
+	})
+	runTranscripts(t, must(t)(Linearizable(LinearizableOptions{IgnoreVersions: true})), []transcriptCase{
+		{name: "revisions are no promise", history: old, want: "valid"},
+	})
+}
+
 // A system whose versions promise nothing is judged by values.
 func TestLinearizableIgnoresVersions(t *testing.T) {
 	runTranscripts(t, must(t)(Linearizable(LinearizableOptions{IgnoreVersions: true})), []transcriptCase{

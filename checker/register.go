@@ -32,8 +32,10 @@ type regOp struct {
 	seen       bool
 	// version is that of the value that was read or written, 0 if unknown.
 	version int64
-	process history.Process
-	node    string
+	// revision is that of the whole store, 0 if unknown.
+	revision int64
+	process  history.Process
+	node     string
 	// class and rank number, within a search, what unknown operations do, and those that do the same by call.
 	class, rank int
 }
@@ -108,7 +110,7 @@ func regOpOf(n *names, p history.Pair) (op regOp, ok bool, err error) {
 		op.ret = p.Complete.Index
 	}
 	if outcome == history.OK {
-		op.version = p.Complete.Version
+		op.version, op.revision = p.Complete.Version, p.Complete.Revision
 	}
 	switch p.Invoke.F {
 	case fRead:

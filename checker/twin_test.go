@@ -206,7 +206,7 @@ func spoil(r *rand.Rand, h history.Slice, domain int) {
 // decide is what the checker says of a single register: its verdict, and whether a search gave it.
 func decide(t testing.TB, h history.Slice, stale bool) (v Verdict, searched bool, ops []regOp, f findings) {
 	t.Helper()
-	j := &linearizableJudge{allowStale: stale}
+	j := &linearizableJudge{allowStale: stale, blamed: map[int64]bool{}}
 	registers, err := j.f.registersOf(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
