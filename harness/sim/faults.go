@@ -47,12 +47,15 @@ func (f *faults) Next(ctx *generator.Context) (history.Op, generator.Status, gen
 		return history.Op{Time: ctx.Now}, generator.Pending, &begun
 	}
 	p, ok := ctx.Anyone()
-	if !ok {
+	switch {
+	case !ok:
 		return history.Op{}, generator.Pending, f
+	case ctx.Now < f.at:
+		return history.Op{Time: f.at}, generator.Pending, f
 	}
 	fault := f.draw(f.n / 2)
 	op := history.Op{
-		Type: history.Invoke, Process: p, Time: max(f.at, ctx.Now),
+		Type: history.Invoke, Process: p, Time: ctx.Now,
 		F: history.StartOf(fault.Family), Value: encode(fault),
 	}
 	if f.n%2 == 1 {
@@ -66,17 +69,18 @@ func (f *faults) Next(ctx *generator.Context) (history.Op, generator.Status, gen
 
 func (f *faults) Update(*generator.Context, history.Op) generator.Generator { return f }
 
-// draw is the n-th fault. The first ones are one of each family, and leave a majority at work: a run that is too
-// short for many has seen reads during each family all the same.
+// draw is the n-th fault. The first ones are one of each family, and leave a majority at work but split it from the
+// others: a run that is too short for many has seen reads during each family, and a partition between nodes, all the same.
 func (f *faults) draw(n int) history.Fault {
 	r := rand.New(rand.NewPCG(f.seed, uint64(n))) //nolint:gosec // reproducible chance is the point
 	families := [...]string{FamilyPartition, FamilyKill, FamilyPause}
 	targets := []string{TargetOne, TargetLeader, TargetLeader, TargetMinority}
 	family := families[n%len(families)]
 	switch {
+	case n < len(families):
 	case family == FamilyPartition:
 		targets = append(targets, TargetMajority, TargetOneWay, TargetClients)
-	case n >= len(families):
+	default:
 		targets = append(targets, TargetMajority, TargetAll)
 	}
 	return history.Fault{

@@ -100,10 +100,12 @@ func (s *System) elect() {
 func (s *System) settle() {
 	for _, n := range s.nodes {
 		s.updateFork(n)
-		if !s.reaches(s.leader, n) {
+		switch {
+		case s.reaches(s.leader, n):
+			s.replicate(n)
+		case n.fork == nil:
 			continue
 		}
-		s.replicate(n)
 		waiting := n.waiting
 		n.waiting = nil
 		for _, act := range waiting {
@@ -122,7 +124,11 @@ func (s *System) replicate(n *node) {
 		s.catchUp(n, upTo)
 		return
 	}
-	s.send(s.leader, n, func() { s.catchUp(n, upTo) })
+	s.send(s.leader, n, func() {
+		s.clock.after(time.Duration(s.rand.ExpFloat64()*float64(applyLagMean)), func() {
+			s.at(n, func() { s.catchUp(n, upTo) })
+		})
+	})
 }
 
 func (s *System) catchUp(n *node, upTo int) {

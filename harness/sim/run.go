@@ -36,7 +36,9 @@ type run struct {
 	s        *System
 	dispatch *generator.Dispatcher
 	summary  harness.Summary
-	err      error // of the history: it ends the run
+	// asked is false once something happened that may have changed the generator's answer.
+	asked bool
+	err   error // of the history: it ends the run
 }
 
 // ctxEvery is after how many events Run looks at its context.
@@ -61,25 +63,28 @@ func Run(ctx context.Context, t harness.Test, s *System) (harness.Summary, error
 }
 
 func (r *run) loop(ctx context.Context) error {
+	var wake time.Duration // when to ask the generator again though nothing was completed; 0: never
 	for n := 0; r.err == nil; n++ {
 		if n%ctxEvery == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		op, w, status, err := r.dispatch.Next(r.s.clock.now)
-		if err != nil {
-			return err
-		}
-		if status == generator.Ready {
-			r.invoke(op, w)
-			continue
-		}
-		if status == generator.Done && r.dispatch.Open() == 0 {
-			return nil
+		if !r.asked {
+			op, w, status, err := r.dispatch.Next(r.s.clock.now)
+			switch {
+			case err != nil:
+				return err
+			case status == generator.Ready:
+				r.invoke(op, w)
+				continue
+			case status == generator.Done && r.dispatch.Open() == 0:
+				return nil
+			}
+			r.asked, wake = true, op.Time
 		}
 		at, ok := r.s.clock.next()
 		switch {
-		case op.Time > 0 && (!ok || op.Time < at):
-			r.s.clock.now = op.Time
+		case wake > 0 && (!ok || wake < at):
+			r.s.clock.now, r.asked = wake, false
 		case ok:
 			r.s.clock.step()
 		default:
@@ -108,6 +113,7 @@ func (r *run) invoke(op history.Op, w generator.Worker) {
 func (r *run) complete(completion history.Op) {
 	r.record(&completion)
 	r.summary.Count(completion)
+	r.asked = false
 	r.err = errors.Join(r.err, r.dispatch.Complete(r.s.clock.now, completion))
 }
 

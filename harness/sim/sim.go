@@ -74,6 +74,7 @@ type node struct {
 const (
 	latencyMin     = 200 * time.Microsecond
 	latencyMean    = 600 * time.Microsecond // on top
+	applyLagMean   = 10 * time.Millisecond  // until a follower applies what it was sent
 	electionMin    = 150 * time.Millisecond
 	electionSpread = 300 * time.Millisecond
 )
