@@ -16,6 +16,10 @@ func TestAppendInternal(t *testing.T) {
 			name: "its own append is missing", history: `0 txn [["append","x",1],["r","x",[]]]`, want: "invalid internal x [1]",
 			why: "by what it had read and appended before it must end in [1]",
 		},
+		{
+			name:    "its own append is not the last",
+			history: `1 txn [["append","x",2]] / 0 txn [["append","x",1],["r","x",[1,2]]]`, want: "invalid internal x [3]",
+		},
 		{name: "two reads differ", history: `1 txn [["append","x",1]] / 0 txn [["r","x",[]],["r","x",[1]]]`, want: "invalid internal x [3]"},
 		{
 			name:    "what was read before the append must stay",
@@ -35,6 +39,11 @@ func TestAppendInternal(t *testing.T) {
 		},
 		{name: "twice in a list", history: `0 txn [["append","x",1]] / 1 txn [["r","x",[1,1]]]`, want: "invalid duplicate-elements x [3]"},
 		{name: "appended twice", history: `0 txn [["append","x",1]] / 1 txn [["append","x",1]]`, want: "invalid duplicate-elements x [1 3]"},
+		{
+			name:    "a text that begins another is not yet its list",
+			history: `0 txn [["append","x",10]] / 0 txn [["append","x",1]] / 1 txn [["r","x",[10]]] / 1 txn [["r","x",[1]]]`,
+			want:    "invalid incompatible-order x [5 7]",
+		},
 		{
 			name: "orders differ",
 			history: `0 txn [["append","x",1]] / 1 txn [["append","x",2]]

@@ -71,7 +71,8 @@ type Anomaly struct {
 	Name string `json:"name"`
 	// Key is the object it was seen on, where there is one.
 	Key string `json:"key,omitempty"`
-	// Ops are the indexes of the operations that prove it, in the order in which Why tells of them.
+	// Ops are the operations that prove it, in the order in which Why tells of them: each by the index of its
+	// completion, which says what it saw, or of its invocation where it has none.
 	Ops []int64 `json:"ops"`
 	// Why explains it in one sentence.
 	Why string `json:"why"`
@@ -93,7 +94,7 @@ type Result struct {
 	// that did not take effect, load too low. Every Unknown has at least one.
 	Reasons   []string  `json:"reasons,omitempty"`
 	Anomalies []Anomaly `json:"anomalies,omitempty"`
-	// Found counts anomalies by name, also the ones beyond the bound on Anomalies.
+	// Found counts anomalies by name, the allowed ones and the ones beyond the bound on Anomalies included.
 	Found map[string]int `json:"found,omitempty"`
 	// Summary is one line on what was checked, for the console: "20 keys, 14,211 operations".
 	Summary string `json:"summary"`
@@ -104,7 +105,7 @@ type Result struct {
 }
 
 // Budget bounds a check. Past it a checker says Unknown, after its cheap sound checks had their
-// chance to say Invalid.
+// chance to say Invalid. A zero Time sets no limit; a zero MemoryBytes means 1 GiB.
 type Budget struct {
 	Time        time.Duration
 	MemoryBytes int64

@@ -3,6 +3,7 @@ package checker
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,32 @@ func TestLinearizable(t *testing.T) {
 			history: `3 invoke write x 1 / 1 write x 2 v=3 / 2 read x 1 v=4 / 1 write x 2 v=5 / 2 read x 1 v=6`, want: "invalid garbage-read x [8]",
 		},
 		{name: "an unknown write may be late", history: `3 invoke write x 1 / 3 info write x 1 / 1 write x 2 / 1 read x 2 / 1 read x 1`, want: "valid"},
+		{
+			name:    "nor does one that was invoked later explain a version",
+			history: `0 write x 1 v=2 / 0 write x 2 v=3 / 1 read x 1 v=4 / 4 invoke write x 1`, want: "invalid duplicate-write x [5 1]",
+		},
+		{
+			name:    "nor one whose guard can't have held",
+			history: `0 write x 1 v=2 / 3 invoke cas x [4,1] / 0 write x 2 v=3 / 1 read x 1 v=4 / 4 invoke write x 1`, want: "invalid nonlinearizable x [6 4]",
+		},
+		{
+			name:    "a chain of unknown operations explains a version",
+			history: `0 write x 2 v=2 / 3 invoke write x 4 / 4 invoke cas x [4,1] / 1 read x 1 v=4`, want: "valid",
+		},
+		{
+			name:    "if there is a version for each",
+			history: `0 write x 2 v=2 / 3 invoke write x 4 / 4 invoke cas x [4,1] / 1 read x 1 v=3`, want: "invalid nonlinearizable x [5 1]",
+		},
+		{
+			name:    "a refusal may be all that sees an unknown write",
+			history: `0 write x 1 / 3 invoke write x 2 / 1 cas x [1,5,false] / 0 write x 1 / 0 read x 1`, want: "valid",
+		},
+		{
+			name: "the search names the operation that can't follow, not one that an open write explains",
+			history: `0 invoke write x 1 / 1 read x 1 v=2 / 2 invoke write x 5 / 1 write x 3 / 1 read x 5 / 1 write x 3 / 1 read x 5
+				0 ok write x 1 v=2`,
+			want: "invalid nonlinearizable x [11 9]",
+		},
 		{name: "but only once", history: `3 invoke write x 1 / 1 write x 2 / 1 read x 1 / 1 write x 2 / 1 read x 1`, want: "invalid nonlinearizable x [8 6]"},
 		{name: "an unknown compare-and-set may do nothing", history: `0 write x 1 / 3 invoke cas x [1,2] / 3 info cas x [1,2] / 0 read x 1`, want: "valid"},
 		{name: "an unknown compare-and-set may never match", history: `0 write x 1 / 3 invoke cas x [4,2] / 0 read x 1`, want: "valid"},
@@ -71,6 +98,12 @@ func TestLinearizable(t *testing.T) {
 			history: `0 invoke write x 1 / 2 write x 3 v=2 / 1 cas x [1,2,true] v=3 / 0 ok write x 1 v=4 / 1 read x 1 v=4`,
 			want:    "invalid cas-mismatch x [4 2]", why: "the version before it holds 3",
 		},
+		{
+			name:    "no version is left for an unknown write before it",
+			history: `3 invoke write x 1 / 0 write x 3 v=2 / 1 cas x [1,2,true] v=3`, want: "invalid cas-mismatch x [4 2]",
+		},
+		{name: "an unknown write before it", history: `3 invoke write x 1 / 0 write x 3 v=2 / 1 cas x [1,2,true] v=4`, want: "valid"},
+		{name: "a value that was written again is not stale", history: `0 write x 1 / 0 write x 2 / 0 write x 1 / 0 write x 1 / 1 read x 1`, want: "valid"},
 		{name: "a refusal", history: `0 write x 1 / 1 cas x [2,3,false] / 1 read x 1`, want: "valid"},
 		{name: "a refusal that saw", history: `0 write x 1 v=2 / 1 cas x [2,3,false,1] v=2 / 1 read x 1 v=2`, want: "valid"},
 		{name: "a refusal without a reason", history: `0 write x 1 v=2 / 1 cas x [1,3,false]`, want: "invalid nonlinearizable x [3 1]"},
@@ -223,5 +256,54 @@ func TestLinearizableSoundBeforeSearch(t *testing.T) {
 	v, names := verdictOf(t, must(t)(Linearizable(LinearizableOptions{})), h)
 	if v != Invalid || len(names) != 1 || names[0] != "garbage-read" {
 		t.Errorf("got %s %v, want invalid garbage-read", v, names)
+	}
+}
+
+// Unknown writes do not blow up a search: only the ones that the next operation sees are tried.
+func TestSearchOfUnknownWritesIsSmall(t *testing.T) {
+	var b strings.Builder
+	const n = 30
+	for i := range n {
+		fmt.Fprintf(&b, "%d invoke write x %d / ", i, i)
+	}
+	for i := range n {
+		fmt.Fprintf(&b, "100 write x 99 / 100 read x %d / ", n-1-i)
+	}
+	c := must(t)(Linearizable(LinearizableOptions{}))
+	for _, tc := range []struct {
+		end  string
+		want Verdict
+	}{{"100 read x 0", Valid}, {"100 write x 99 / 100 read x 0", Invalid}} {
+		r, err := c.Check(context.Background(), transcript(t, b.String()+tc.end), Budget{MemoryBytes: 8 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verdict != tc.want {
+			t.Errorf("%s: %s %q, want %s", tc.end, r.Verdict, r.Reasons, tc.want)
+		}
+	}
+}
+
+// An order by versions is claimed only where it is one, whatever other checks would say of the same history.
+func TestFitClaimsNoMore(t *testing.T) {
+	for _, tc := range []struct {
+		history string
+		want    bool
+	}{
+		{`0 write x 1 v=2 / 0 write x 2 v=3 / 0 read x 2 v=3`, true},
+		{`0 write x 1 v=2 / 0 write x 2 v=3 / 0 read x 1 v=2`, false},
+		{`0 write x 1 v=3 / 0 write x 2 v=2`, false},
+		{`0 read x 2 v=3 / 0 write x 2 v=3`, false},
+		{`3 invoke write x 1 / 0 write x 3 v=2 / 1 cas x [1,2,true] v=3`, false},
+	} {
+		var f findings
+		rs, err := f.registersOf(t.Context(), transcript(t, tc.history))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, ok := chainOf(rs[0], false)
+		if got := ok && c.fit(); got != tc.want {
+			t.Errorf("%s: %v, want %v", tc.history, got, tc.want)
+		}
 	}
 }

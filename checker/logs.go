@@ -67,7 +67,7 @@ func (logs) Check(ctx context.Context, src history.Source, _ Budget) (Result, er
 		})
 	}
 	if len(searched) == 0 {
-		f.unknown("no node's log was searched")
+		f.unknown("no node's log was searched: no evidence operation %q says so", history.FLog)
 	}
 	return f.result(fmt.Sprintf("%s searched, %s", count(len(searched), "log", "logs"), count(f.broken, "alarming line", "alarming lines")), nil)
 }

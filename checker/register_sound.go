@@ -245,7 +245,8 @@ func (j *soundJudge) versioned() bool {
 // fate tells when the value of a write, and of every write of the same value before it, was gone for certain.
 type fate struct {
 	call int64
-	// gone is when another value had been written after all of them; never (with by < 0) if one may still be there.
+	// gone is when something had been written after all of them; never (with by < 0) if one may still be there. Was it the
+	// same value, then that write is one of the list, too, and its own fate counts.
 	gone int64
 	by   int
 }
@@ -256,7 +257,7 @@ func (j *soundJudge) fates() map[int32][]fate {
 	out := map[int32][]fate{}
 	note := func(v int32, call, ret int64) {
 		f := fate{call: call, gone: never, by: -1}
-		if w := next.after(j.r, ret, v); w >= 0 {
+		if w := next.after(ret); w >= 0 {
 			f.gone, f.by = j.r.ops[w].ret, w
 		}
 		list := out[v]
@@ -277,44 +278,30 @@ func (j *soundJudge) fates() map[int32][]fate {
 // nextWrites answers which write completes first among those invoked after a moment.
 type nextWrites struct {
 	calls []int64
-	// best is the place of the write that completes first of those from here on; other the first of another value than best's.
-	best, other []int
+	// best is the place of the write that completes first of those from here on.
+	best []int
 }
 
 func (j *soundJudge) nextWrites() nextWrites {
-	var places []int
+	var n nextWrites
 	for i := range j.r.ops {
 		if o := &j.r.ops[i]; o.writes() && !o.unknown() {
-			places = append(places, i)
+			n.calls, n.best = append(n.calls, o.call), append(n.best, i)
 		}
 	}
-	n := nextWrites{make([]int64, len(places)), make([]int, len(places)), make([]int, len(places))}
-	best, other := -1, -1
-	ops := j.r.ops
-	for k := len(places) - 1; k >= 0; k-- {
-		i := places[k]
-		switch {
-		case best < 0 || ops[i].ret < ops[best].ret:
-			if best >= 0 && ops[best].value != ops[i].value {
-				other = best
-			}
-			best = i
-		case ops[i].value != ops[best].value && (other < 0 || ops[i].ret < ops[other].ret):
-			other = i
+	for k := len(n.best) - 2; k >= 0; k-- {
+		if j.r.ops[n.best[k+1]].ret < j.r.ops[n.best[k]].ret {
+			n.best[k] = n.best[k+1]
 		}
-		n.calls[k], n.best[k], n.other[k] = ops[i].call, best, other
 	}
 	return n
 }
 
-// after is the write of another value than v that completes first among those invoked after a moment, or -1.
-func (n nextWrites) after(r *register, moment int64, v int32) int {
+// after is the write that completes first among those invoked after a moment, or -1.
+func (n nextWrites) after(moment int64) int {
 	k, _ := slices.BinarySearch(n.calls, moment)
-	switch {
-	case k == len(n.calls):
+	if k == len(n.calls) {
 		return -1
-	case r.ops[n.best[k]].value != v:
-		return n.best[k]
 	}
-	return n.other[k]
+	return n.best[k]
 }
