@@ -34,7 +34,14 @@ func (s *System) breakOrMend(op history.Op, done func(history.Op)) {
 		s.awaitWell(op, s.clock.now+wellBound, done)
 		return
 	case history.FMembers:
-		op.Value = encode(s.members())
+		// What was still under way when the system was found well may have been committed since.
+		s.awaitWell(op, s.clock.now+wellBound, func(op history.Op) {
+			if op.Type == history.OK {
+				op.Value = encode(s.members())
+			}
+			done(op)
+		})
+		return
 	case history.FFinalReads:
 	default:
 		value, err := s.fault(op)
