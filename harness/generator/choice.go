@@ -63,7 +63,7 @@ func (m *mix) Update(ctx *Context, event history.Op) Generator {
 
 // pick is the choice that a number in [0, 2³²) stands for.
 func (m *mix) pick(u uint64) int {
-	left := int(u * uint64(m.total) >> 32) //nolint:gosec // below total
+	left := int(u * uint64(m.total) >> 32) // below total
 	for i := range m.choices {
 		if left -= m.choices[i].Weight; left < 0 {
 			return i

@@ -51,7 +51,7 @@ type stream struct {
 // enter begins the stream of a seed's n-th operation, and returns what leave needs to go back.
 func (c *Context) enter(seed, n uint64) stream {
 	if c.own == nil {
-		c.own = rand.New(&c.pcg) //nolint:gosec // reproducible chance is the point
+		c.own = rand.New(&c.pcg) // reproducible chance is the point
 	}
 	old := stream{seed: c.seed, pcg: c.pcg, rand: c.Rand}
 	c.seed, c.Rand = seed, c.own
@@ -73,7 +73,7 @@ func scramble(x uint64) uint64 {
 
 // part derives the seed of the i-th part of something that has a seed.
 func part(seed uint64, i int) uint64 {
-	return scramble(seed ^ scramble(uint64(i)+1)) //nolint:gosec // any bits will do, i may be -1
+	return scramble(seed ^ scramble(uint64(i)+1)) // any bits will do, i may be -1
 }
 
 // labelled derives a seed from a seed and a name.

@@ -10,11 +10,16 @@ import (
 // an operation for now, so that a draw costs one question where workers are not paced; where they are,
 // it remembers until when each need not be asked. The generators are kept in small blocks, and a change copies one of them.
 type each struct {
+	*plan
+	blocks []*block // nil: not begun
+	alive  int      // workers whose generator is not done
+}
+
+// plan is what stays the same when an each changes.
+type plan struct {
 	make   func(Worker) Generator
 	again  bool // a new process begins anew
 	lo, hi Worker
-	blocks []*block // nil: not begun
-	alive  int      // workers whose generator is not done
 	// waits remembers answers, by worker. It is no state: an entry counts only for the slot that it was asked of, so all
 	// versions of a generator share it, and asking again would give the same.
 	waits []wait
@@ -39,12 +44,12 @@ type wait struct {
 // EachWorker gives each worker of the view the generator that g makes for it, once. It sees only that worker,
 // that worker's events, and chance of its own: which operation is a worker's n-th depends on the seed, the
 // worker and n alone.
-func EachWorker(g func(w Worker) Generator) Generator { return &each{make: g} }
+func EachWorker(g func(w Worker) Generator) Generator { return &each{plan: &plan{make: g}} }
 
 // EachProcess gives each process of the view's workers g from its beginning: a process that takes the place of one
 // that ended by an unknown outcome starts over. Where outcomes stay unknown this does not end; see TimeLimit.
 func EachProcess(g Generator) Generator {
-	return &each{make: func(Worker) Generator { return g }, again: true}
+	return &each{plan: &plan{make: func(Worker) Generator { return g }, again: true}}
 }
 
 func (e *each) Next(ctx *Context) (history.Op, Status, Generator) {
@@ -114,7 +119,7 @@ func (e *each) Update(ctx *Context, event history.Op) Generator {
 
 // begin makes the workers' generators.
 func (e *each) begin(ctx *Context) *each {
-	begun := &each{make: e.make, again: e.again, blocks: []*block{}}
+	begun := &each{plan: &plan{make: e.make, again: e.again}, blocks: []*block{}}
 	ws := ctx.Threads.All()
 	if len(ws) == 0 {
 		return begun
@@ -170,9 +175,8 @@ func (e *each) with(w Worker, s slot) *each {
 	i := int(w - e.lo)
 	b := *e.blocks[i/blockLen]
 	b[i%blockLen] = s
-	out := *e
-	out.blocks = make([]*block, len(e.blocks))
-	copy(out.blocks, e.blocks)
-	out.blocks[i/blockLen] = &b
-	return &out
+	blocks := make([]*block, len(e.blocks))
+	copy(blocks, e.blocks)
+	blocks[i/blockLen] = &b
+	return &each{e.plan, blocks, e.alive}
 }

@@ -33,13 +33,13 @@ const hotDraws = 4
 
 // Key is the key of a worker's n-th draw, counted from 0. It takes one number from r.
 func (s KeyStream) Key(n uint64, r *rand.Rand) string {
-	keys, per := uint64(max(s.Keys, 1)), uint64(max(s.OpsPerKey, 1)) //nolint:gosec // positive
+	keys, per := uint64(max(s.Keys, 1)), uint64(max(s.OpsPerKey, 1)) // positive
 	u := r.Uint64()
 	slot := (u >> 32) * keys >> 32
 	if u&1 == 0 {
 		slot = n / hotDraws % keys
 	}
-	drawn := n * uint64(max(s.Concurrency, 1)) //nolint:gosec // positive
+	drawn := n * uint64(max(s.Concurrency, 1)) // positive
 	generation := (drawn + slot*per) / (per * keys)
 	return s.Prefix + strconv.FormatUint(generation*keys+slot, 10)
 }

@@ -41,7 +41,7 @@ func Play(g Generator, concurrency, invocations int,
 		case status == Ready || len(open) == 0:
 			return out, nil
 		}
-		next := heap.Pop(&open).(openOp) //nolint:forcetypeassert // of openOps
+		next := heap.Pop(&open).(openOp) // of openOps
 		now = next.at
 		if err := d.Complete(now, record(next.op)); err != nil {
 			return out, err
@@ -70,7 +70,7 @@ func (o openOps) Less(i, j int) bool {
 	return o[i].at < o[j].at || (o[i].at == o[j].at && o[i].order < o[j].order)
 }
 func (o openOps) Swap(i, j int) { o[i], o[j] = o[j], o[i] }
-func (o *openOps) Push(x any)   { *o = append(*o, x.(openOp)) } //nolint:forcetypeassert // heap's contract
+func (o *openOps) Push(x any)   { *o = append(*o, x.(openOp)) } // heap's contract
 func (o *openOps) Pop() any {
 	last := (*o)[len(*o)-1]
 	*o = (*o)[:len(*o)-1]

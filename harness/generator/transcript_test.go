@@ -51,35 +51,51 @@ var transcripts = []struct {
 	g       func() Generator
 	want    string
 }{
-	{"func takes turns", 3, 5, func() Generator { return f("a") },
-		"0 0 a / 0 1 a / 0 2 a / 10 0 a / 10 1 a"},
+	{
+		"func takes turns", 3, 5, func() Generator { return f("a") },
+		"0 0 a / 0 1 a / 0 2 a / 10 0 a / 10 1 a",
+	},
 	{"once", 2, 9, func() Generator { return Once(history.Op{F: "a"}) }, "0 0 a"},
 	{"limit", 2, 9, func() Generator { return Limit(3, f("a")) }, "0 0 a / 0 1 a / 10 0 a"},
 	{"limit 0", 2, 9, func() Generator { return Limit(0, f("a")) }, ""},
 	{"map", 1, 1, func() Generator {
 		return Map(func(op history.Op) history.Op { op.F += "!"; return op }, f("a"))
 	}, "0 0 a!"},
-	{"seq does not wait", 2, 4, func() Generator { return Seq(Once(history.Op{F: "slow"}), Limit(2, f("b"))) },
-		"0 0 slow / 0 1 b / 10 1 b"},
+	{
+		"seq does not wait", 2, 4, func() Generator { return Seq(Once(history.Op{F: "slow"}), Limit(2, f("b"))) },
+		"0 0 slow / 0 1 b / 10 1 b",
+	},
 	{"seq of nothing", 2, 4, func() Generator { return Seq() }, ""},
-	{"phases wait for all", 2, 4, func() Generator { return Phases(Once(history.Op{F: "slow"}), Limit(2, f("b"))) },
-		"0 0 slow / 100 1 b / 100 0 b"},
-	{"synchronize", 2, 3, func() Generator { return Any(Once(history.Op{F: "slow"}), Synchronize(Once(history.Op{F: "b"}))) },
-		"0 0 slow / 100 1 b"},
+	{
+		"phases wait for all", 2, 4, func() Generator { return Phases(Once(history.Op{F: "slow"}), Limit(2, f("b"))) },
+		"0 0 slow / 100 1 b / 100 0 b",
+	},
+	{
+		"synchronize", 2, 3, func() Generator { return Any(Once(history.Op{F: "slow"}), Synchronize(Once(history.Op{F: "b"}))) },
+		"0 0 slow / 100 1 b",
+	},
 	{"any takes the soonest", 3, 4, func() Generator {
 		return Any(Seq(Sleep(30*ms), Once(history.Op{F: "late"})), Delay(20*ms, Limit(3, f("a"))))
 	}, "0 0 a / 20 1 a / 30 2 late / 40 0 a"},
 	{"any takes turns among equals", 4, 4, func() Generator { return Any(f("a"), f("b")) }, "0 0 a / 0 1 b / 0 2 a / 0 3 b"},
-	{"any is done when all are", 2, 9, func() Generator { return Any(Limit(1, f("a")), Limit(2, f("b"))) },
-		"0 0 a / 0 1 b / 10 0 b"},
+	{
+		"any is done when all are", 2, 9, func() Generator { return Any(Limit(1, f("a")), Limit(2, f("b"))) },
+		"0 0 a / 0 1 b / 10 0 b",
+	},
 	{"flip-flop", 1, 3, func() Generator { return FlipFlop(f("a"), f("b")) }, "0 0 a / 10 0 b / 20 0 a"},
-	{"flip-flop ends with either", 1, 9, func() Generator { return FlipFlop(f("a"), Limit(1, f("b"))) },
-		"0 0 a / 10 0 b / 20 0 a"},
-	{"cycle", 1, 4, func() Generator { return Cycle(Seq(Limit(2, f("a")), Limit(1, f("b")))) },
-		"0 0 a / 10 0 a / 20 0 b / 30 0 a"},
+	{
+		"flip-flop ends with either", 1, 9, func() Generator { return FlipFlop(f("a"), Limit(1, f("b"))) },
+		"0 0 a / 10 0 b / 20 0 a",
+	},
+	{
+		"cycle", 1, 4, func() Generator { return Cycle(Seq(Limit(2, f("a")), Limit(1, f("b")))) },
+		"0 0 a / 10 0 a / 20 0 b / 30 0 a",
+	},
 	{"cycle of nothing", 1, 4, func() Generator { return Cycle(Limit(0, f("a"))) }, ""},
-	{"cycle with pauses", 1, 3, func() Generator { return Cycle(Seq(Sleep(25*ms), Once(history.Op{F: "a"}))) },
-		"25 0 a / 50 0 a / 75 0 a"},
+	{
+		"cycle with pauses", 1, 3, func() Generator { return Cycle(Seq(Sleep(25*ms), Once(history.Op{F: "a"}))) },
+		"25 0 a / 50 0 a / 75 0 a",
+	},
 	{"delay catches nothing up", 1, 4, func() Generator {
 		return Delay(40*ms, Seq(Once(history.Op{F: "slow"}), f("a")))
 	}, "0 0 slow / 100 0 a / 140 0 a / 180 0 a"},
@@ -95,15 +111,21 @@ var transcripts = []struct {
 	{"until ok", 1, 9, func() Generator {
 		return UntilOK(Seq(Limit(2, f("bad")), Limit(1, f("lost")), f("a")))
 	}, "0 0 bad / 0 fail / 10 0 bad / 0 fail / 20 0 lost / 0 info / 30 1 a"},
-	{"until ok ignores others' success", 2, 4, func() Generator { return Any(UntilOK(Limit(2, f("bad"))), Limit(2, f("a"))) },
-		"0 0 bad / 0 1 a / 0 fail / 10 0 bad / 10 1 a / 0 fail"},
-	{"a lost operation ends its process", 2, 4, func() Generator { return f("lost") },
-		"0 0 lost / 0 1 lost / 0 info / 10 2 lost / 1 info / 10 3 lost / 2 info"},
+	{
+		"until ok ignores others' success", 2, 4, func() Generator { return Any(UntilOK(Limit(2, f("bad"))), Limit(2, f("a"))) },
+		"0 0 bad / 0 1 a / 0 fail / 10 0 bad / 10 1 a / 0 fail",
+	},
+	{
+		"a lost operation ends its process", 2, 4, func() Generator { return f("lost") },
+		"0 0 lost / 0 1 lost / 0 info / 10 2 lost / 1 info / 10 3 lost / 2 info",
+	},
 	{"clients and nemesis", 1, 4, func() Generator {
 		return Any(Clients(f("a")), NemesisOnly(Delay(15*ms, f("break"))))
 	}, "0 0 a / 0 nemesis break / 10 0 a / 15 nemesis break"},
-	{"a lost fault does not end the nemesis", 1, 2, func() Generator { return NemesisOnly(f("lost")) },
-		"0 nemesis lost / nemesis info / 10 nemesis lost / nemesis info"},
+	{
+		"a lost fault does not end the nemesis", 1, 2, func() Generator { return NemesisOnly(f("lost")) },
+		"0 nemesis lost / nemesis info / 10 nemesis lost / nemesis info",
+	},
 	{"no one takes the nemesis by chance", 1, 2, func() Generator { return Any(f("a"), f("b")) }, "0 0 a / 10 0 b"},
 	{"on workers", 4, 4, func() Generator { return OnWorkers(f("a"), 1, 3) }, "0 1 a / 0 3 a / 10 1 a / 10 3 a"},
 	{"on workers within workers", 4, 2, func() Generator { return OnWorkers(OnWorkers(f("a"), 0, 3), 1, 3) }, "0 3 a / 10 3 a"},

@@ -72,7 +72,7 @@ func (f *faults) Update(*generator.Context, history.Op) generator.Generator { re
 // draw is the n-th fault. The first ones are one of each family, and leave a majority at work but split it from the
 // others: a run that is too short for many has seen reads during each family, and a partition between nodes, all the same.
 func (f *faults) draw(n int) history.Fault {
-	r := rand.New(rand.NewPCG(f.seed, uint64(n))) //nolint:gosec // reproducible chance is the point
+	r := rand.New(rand.NewPCG(f.seed, uint64(n))) // reproducible chance is the point
 	families := [...]string{FamilyPartition, FamilyKill, FamilyPause}
 	targets := []string{TargetOne, TargetLeader, TargetLeader, TargetMinority}
 	family := families[n%len(families)]

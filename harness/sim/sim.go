@@ -100,7 +100,7 @@ func New(o Options) (*System, error) {
 		o.Timeout = time.Second
 	}
 	s := &System{
-		rand: rand.New(rand.NewPCG(o.Seed, 0x73696d)), //nolint:gosec // reproducible chance is the point
+		rand: rand.New(rand.NewPCG(o.Seed, 0x73696d)), // reproducible chance is the point
 		bug:  bug, lists: o.Workload == "set", timeout: o.Timeout, store: newStore(),
 		cut: make([][]bool, o.Nodes), clientCut: make([]bool, o.Nodes),
 	}
