@@ -78,9 +78,9 @@ func TestLinearizable(t *testing.T) {
 		},
 		{
 			name: "the search names the operation that can't follow, not one that an open write explains",
-			history: `0 invoke write x 1 / 1 read x 1 v=2 / 2 invoke write x 5 / 1 write x 3 / 1 read x 5 / 1 write x 3 / 1 read x 5
+			history: `9 read x null / 0 invoke write x 1 / 1 read x 1 v=2 / 2 invoke write x 5 / 1 write x 3 / 1 read x 5 / 1 write x 3 / 1 read x 5
 				0 ok write x 1 v=2`,
-			want: "invalid nonlinearizable x [11 9]",
+			want: "invalid nonlinearizable x [13 11]",
 		},
 		{name: "but only once", history: `3 invoke write x 1 / 1 write x 2 / 1 read x 1 / 1 write x 2 / 1 read x 1`, want: "invalid nonlinearizable x [8 6]"},
 		{name: "an unknown compare-and-set may do nothing", history: `0 write x 1 / 3 invoke cas x [1,2] / 3 info cas x [1,2] / 0 read x 1`, want: "valid"},

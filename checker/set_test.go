@@ -19,6 +19,7 @@ func TestSet(t *testing.T) {
 			history: `0 add s 1 / nemesis final-reads / 1 read s [] n=n1 / 2 read s [1] n=n2`, want: "invalid stale-read s [5 1 7]",
 		},
 		{name: "a concurrent add may be missing", history: `0 invoke add s 1 / 1 read s [] / 0 ok add s 1 / 1 read s [1]`, want: "valid"},
+		{name: "so may one that completed during the read", history: `1 invoke read s / 0 add s 1 / 1 ok read s [] / 1 read s [1]`, want: "valid"},
 		{name: "recovered", history: `0 invoke add s 1 / 0 info add s 1 ! timeout / 1 read s [] / 1 read s [1]`, want: "valid"},
 		{
 			name:    "recovered, then lost",
