@@ -126,7 +126,7 @@ type Minimum struct {
 	// ContendedKeys is the least number of keys that at least two processes touched, one of them by writing.
 	ContendedKeys int64
 	// ReadsDuring and ReadsAfter are the least numbers of ok reads during each kind of fault, and between
-	// its end and the next fault's start (or the end).
+	// its end and the next start of the same kind (or the end).
 	ReadsDuring int64
 	ReadsAfter  int64
 }

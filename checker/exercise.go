@@ -211,6 +211,9 @@ func (e exercise) judgeFaults(f *findings, d ExerciseDetail, all faults) {
 			f.unknown("%s was never undone", fault(w))
 		}
 	}
+	for _, w := range all.watchdogs {
+		f.unknown("a watchdog undid faults before the driver did, so they did not last as recorded: %s", w)
+	}
 	if h := all.healthy; h != nil && h.Outcome() != history.OK {
 		f.unknown("the system did not get well again after the last fault was undone: %s", cmp.Or(h.Complete.Error, "await-healthy did not end"))
 	}

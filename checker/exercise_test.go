@@ -44,9 +44,18 @@ func TestExercise(t *testing.T) {
 			history: `0 write x 1 / 1 read x 1 / ` + startKill + ` / 1 read x 1 / 1 read x 1 / ` + stopKill,
 		},
 		{
-			name: "reads after count up to the next fault", want: "unknown", why: "0 of 1 reads required were ok after kill",
+			name: "reads after count up to the next fault of the family", want: "unknown", why: "0 of 1 reads required were ok after kill",
+			history: `0 write x 1 / 1 read x 1 / ` + startKill + ` / 1 read x 1 / ` + stopKill +
+				` / nemesis start-kill {"id":"kill-2","family":"kill","proof":1} / 1 read x 1 / 1 read x 1 / nemesis heal`,
+		},
+		{
+			name: "another family's fault does not end them", want: "valid",
 			history: `0 write x 1 / 1 read x 1 / ` + startKill + ` / 1 read x 1 / ` + stopKill +
 				` / nemesis start-pause {"id":"pause-1","family":"pause","proof":1} / 1 read x 1 / nemesis heal / 1 read x 1`,
+		},
+		{
+			name: "a watchdog was first", want: "unknown", why: `n1: ["cut partition-1"]`,
+			history: `0 write x 1 / 1 read x 1 / ` + startKill + ` / 1 read x 1 / ` + stopKill + ` / 1 read x 1 / evidence info watchdog ["cut partition-1"] n=n1`,
 		},
 		{
 			name: "skipped", want: "unknown", why: "kill never took effect: skipped 1 time (there is no leader)",

@@ -14,6 +14,8 @@ type faults struct {
 	windows []history.Window
 	// healthy is the last operation await-healthy; nil if there is none.
 	healthy *history.Pair
+	// watchdogs are what watchdogs undid, a sentence each, with the node's name.
+	watchdogs []string
 }
 
 // faultsOf reads what the nemesis did.
@@ -29,7 +31,25 @@ func (f *findings) faultsOf(ctx context.Context, src history.Source) (faults, er
 		}
 		return nil
 	})
+	if err != nil {
+		return all, err
+	}
+	all.watchdogs, err = watchdogsOf(src)
 	return all, err
+}
+
+// watchdogsOf reads what watchdogs undid before the driver did.
+func watchdogsOf(src history.Source) ([]string, error) {
+	var out []string
+	for op, err := range src.Ops() {
+		if err != nil {
+			return nil, err
+		}
+		if op.Process == history.Evidence && op.F == history.FWatchdog {
+			out = append(out, op.Node+": "+string(op.Value))
+		}
+	}
+	return out, nil
 }
 
 // proved tells whether the fault took effect for certain.
@@ -44,7 +64,8 @@ func during(w *history.Window) span {
 	return s
 }
 
-// after is the stretch from a fault's end to the next start of any, or to the end of the history.
+// after is the stretch from a fault's end to the next start in its family, or to the end of the history. Families
+// overlap: what is asked is whether anybody looked once this fault was over.
 func (a faults) after(w *history.Window) (span, bool) {
 	if !w.StopComplete.Known {
 		return span{}, false
@@ -52,7 +73,7 @@ func (a faults) after(w *history.Window) (span, bool) {
 	s := span{w.StopComplete.Index, never}
 	for i := range a.windows {
 		v := &a.windows[i]
-		if v.Skipped == "" && v.ID != w.ID && v.StartInvoke.Index >= w.StartInvoke.Index && v.Overlaps(s.from, never-1) {
+		if v.Family == w.Family && v.Skipped == "" && v.ID != w.ID && v.StartInvoke.Index >= w.StartInvoke.Index && v.Overlaps(s.from, never-1) {
 			s.to = min(s.to, max(s.from, v.StartInvoke.Index))
 		}
 	}

@@ -38,6 +38,10 @@ const (
 // a pattern of alarm (a panic, a fatal error, data corruption); value: LogLine.
 const FLog = "log"
 
+// FWatchdog is the function of an evidence operation that says what a node's watchdog undid because the driver
+// gave no sign of life in time; value: a list of sentences. A fault that ended so did not last as recorded.
+const FWatchdog = "watchdog"
+
 // LogLine is the value of an evidence operation of function FLog.
 type LogLine struct {
 	Component string `json:"component"`

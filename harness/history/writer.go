@@ -162,12 +162,18 @@ func (w *Writer) Flush() error {
 
 // Close flushes, writes the completion mark, and syncs the file to the disk. A history that is not closed, or could
 // not be, stays a readable prefix without the mark. It is safe to call more than once and gives the same result.
-func (w *Writer) Close() error {
-	w.once.Do(func() { w.result = w.finish() })
+func (w *Writer) Close() error { return w.closeWith(true) }
+
+// Abandon is Close without the completion mark, for a run that did not end by itself: what was recorded is a prefix of
+// what would have been.
+func (w *Writer) Abandon() error { return w.closeWith(false) }
+
+func (w *Writer) closeWith(complete bool) error {
+	w.once.Do(func() { w.result = w.finish(complete) })
 	return w.result
 }
 
-func (w *Writer) finish() error {
+func (w *Writer) finish(complete bool) error {
 	close(w.stop)
 	w.mu.Lock()
 	w.send(nil)
@@ -178,8 +184,10 @@ func (w *Writer) finish() error {
 	if err := w.broken.Load(); err != nil {
 		return errors.Join(*err, w.file.Close())
 	}
-	if _, err := w.file.Write(mark(w.next, w.hash)); err != nil {
-		return errors.Join(fmt.Errorf("write the completion mark: %w", err), w.file.Close())
+	if complete {
+		if _, err := w.file.Write(mark(w.next, w.hash)); err != nil {
+			return errors.Join(fmt.Errorf("write the completion mark: %w", err), w.file.Close())
+		}
 	}
 	return errors.Join(w.file.Sync(), w.file.Close())
 }

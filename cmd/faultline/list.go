@@ -1,0 +1,147 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/faultline/faultline/checker"
+	"github.com/faultline/faultline/nemesis"
+	"github.com/faultline/faultline/workloads"
+)
+
+// row is a line of a list.
+type row struct {
+	Name string `json:"name"`
+	Doc  string `json:"doc"`
+	More string `json:"more,omitempty"`
+}
+
+// lists are the tables that `list` prints, made from the tables that the program itself uses.
+func lists() map[string]func() []row {
+	return map[string]func() []row{
+		"workloads": workloadRows,
+		"faults":    faultRows,
+		"checkers":  checkerRows,
+		"systems":   func() []row { return []row{{Name: "etcd", Doc: "etcd 3.4 and newer, one member per node"}} },
+	}
+}
+
+func listCommand() *cli.Command {
+	var kinds []*cli.Command
+	for _, kind := range []string{"workloads", "faults", "checkers", "systems"} {
+		kinds = append(kinds, &cli.Command{
+			Name: kind, Usage: "list the " + kind,
+			Action: func(c *cli.Context) error { return printRows(newConsole(c), lists()[kind]()) },
+		})
+	}
+	return &cli.Command{Name: "list", Usage: "list workloads, faults, checkers or systems", Subcommands: kinds}
+}
+
+func printRows(con *console, rows []row) error {
+	if con.json {
+		return json.NewEncoder(con.out).Encode(rows)
+	}
+	w := tabwriter.NewWriter(con.out, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\n", r.Name, r.Doc)
+		writeMore(w, r.More)
+	}
+	return w.Flush()
+}
+
+func writeMore(w io.Writer, more string) {
+	for line := range strings.Lines(more) {
+		fmt.Fprintf(w, "\t  %s\n", strings.TrimRight(line, "\n"))
+	}
+}
+
+func workloadRows() []row {
+	var out []row
+	for _, w := range workloads.Workloads {
+		more := ""
+		if len(w.Reads) > 0 {
+			more += "--read " + strings.Join(w.Reads, ", ") + "\n"
+		}
+		if len(w.Models) > 0 {
+			more += "--model " + strings.Join(w.Models, ", ") + "\n"
+		}
+		out = append(out, row{w.Name, w.Doc, more})
+	}
+	return out
+}
+
+func faultRows() []row {
+	var out []row
+	for _, f := range nemesis.Faults {
+		more := ""
+		for _, w := range f.Words {
+			more += fmt.Sprintf("%s:%s  (%s) %s\n", f.Family, w.Name, w.Kind, w.Doc)
+		}
+		if len(f.Voids) > 0 {
+			more += "voids: " + strings.Join(f.Voids, "; ") + " (not part of all)\n"
+		}
+		out = append(out, row{f.Family, f.Doc, more})
+	}
+	return out
+}
+
+// namedChecker is a row of the table of checkers that can be asked for by name.
+type namedChecker struct {
+	name, doc string
+	make      func(model, read string) (checker.Checker, error)
+}
+
+func checkerTable() []namedChecker {
+	plain := func(c checker.Checker) func(string, string) (checker.Checker, error) {
+		return func(string, string) (checker.Checker, error) { return c, nil }
+	}
+	return []namedChecker{
+		{"linearizable", "registers with compare-and-set are linearizable, per key", func(model, read string) (checker.Checker, error) {
+			return checker.Linearizable(checker.LinearizableOptions{Model: model, Read: read})
+		}},
+		{"set", "no element of a set is lost, stale, unexpected or duplicated", func(model, read string) (checker.Checker, error) {
+			return checker.SetWith(checker.SetOptions{Model: model, Read: read})
+		}},
+		{"append-internal", "transactions that append to lists agree with themselves and with each other's reads", plain(checker.AppendInternal())},
+		{"stats", "operations by function and outcome", plain(checker.Stats())},
+		{"errors", "errors that no list knows", plain(checker.Errors())},
+		{"logs", "panics, fatal errors and corruption in the nodes' logs", plain(checker.Logs())},
+		{"members", "members agree after the quiet period", plain(checker.Members())},
+		{"availability", "share of ok operations per node, in and out of faults", plain(checker.Availability())},
+		{"exercise", "each fault took effect, and enough was done during and after it", plain(checker.Exercise(checker.Minimum{}, nil))},
+	}
+}
+
+func checkerRows() []row {
+	var out []row
+	for _, c := range checkerTable() {
+		out = append(out, row{Name: c.name, Doc: c.doc})
+	}
+	return out
+}
+
+func checkerNames() []string {
+	var out []string
+	for _, c := range checkerTable() {
+		out = append(out, c.name)
+	}
+	return out
+}
+
+func oneChecker(name, model, read string) ([]checker.Checker, error) {
+	for _, c := range checkerTable() {
+		if c.name == name {
+			made, err := c.make(model, read)
+			if err != nil {
+				return nil, usageError{err}
+			}
+			return []checker.Checker{made}, nil
+		}
+	}
+	return nil, usagef("there is no checker %q%s; one of: %s", name, suggest(name, checkerNames()), strings.Join(checkerNames(), ", "))
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/faultline/faultline/checker"
+	"github.com/faultline/faultline/harness"
+	"github.com/faultline/faultline/harness/sim"
+	"github.com/faultline/faultline/nemesis"
+	"github.com/faultline/faultline/workloads"
+)
+
+// The self-test's runs, in imagined time: long enough for every planted bug to strike several times.
+const (
+	selftestLimit       = 20 * time.Second
+	selftestQuiet       = 10 * time.Second
+	selftestInterval    = 3 * time.Second
+	selftestConcurrency = 6
+	selftestNodes       = 3
+)
+
+// foundShare is the least share of seeds in which a planted bug must be found: 19 of 20.
+const foundShare = 0.95
+
+func selftestCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "selftest",
+		Usage: "plant bugs in an imagined system and see that the checkers find each of them",
+		Description: "Runs every workload, with its real generators, faults and checkers, against an in-memory system in imagined time: healthy, and\n" +
+			"with one bug at a time. Exits 1 when a bug is not found in 19 of 20 seeds, or the healthy system is not called valid.",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "seeds", Value: 20, Usage: "how many seeds for each bug and workload"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "the first `SEED`"},
+		},
+		Action: func(c *cli.Context) error {
+			if c.Int("seeds") < 1 {
+				return usagef("--seeds %d: want 1 or more", c.Int("seeds"))
+			}
+			return selftest(c.Context, newConsole(c), c.Uint64("seed"), c.Int("seeds"))
+		},
+	}
+}
+
+// trial is one bug (or none) under one workload, over all seeds.
+type trial struct {
+	Bug      string `json:"bug"`
+	Workload string `json:"workload"`
+	Seeds    int    `json:"seeds"`
+	// Found and Valid count the runs that were called invalid and valid; the rest was unknown.
+	Found int `json:"found"`
+	Valid int `json:"valid"`
+	// By counts, for each checker, the runs that it called invalid, with the anomalies it named.
+	By map[string]int `json:"by"`
+	// Unknowns are the reasons of runs that were unknown, some of them.
+	Unknowns []string `json:"unknowns,omitempty"`
+	workload workloads.Workload
+}
+
+// healthyName is the row of the system without a bug.
+const healthyName = "healthy"
+
+// good tells whether the trial came out as it must.
+func (t trial) good() bool {
+	if t.Bug == healthyName {
+		return t.Valid == t.Seeds
+	}
+	return float64(t.Found) >= foundShare*float64(t.Seeds)
+}
+
+func selftest(ctx context.Context, con *console, seed uint64, seeds int) error {
+	watch := startWatch()
+	con.say("self-test: seeds %d to %d", seed, seed+uint64(seeds)-1)
+	trials := selftestTrials(seeds)
+	group, runCtx := errgroup.WithContext(ctx)
+	group.SetLimit(2)
+	for i := range trials {
+		group.Go(func() error { return trials[i].run(runCtx, seed) })
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("self-test: %w", err)
+	}
+	if err := printTrials(con, trials); err != nil {
+		return err
+	}
+	con.say("%d runs in %s", len(trials)*seeds, watch.elapsed().Round(time.Second))
+	bad := 0
+	for _, t := range trials {
+		if !t.good() {
+			bad++
+		}
+	}
+	if bad > 0 {
+		con.say("%s of the table came out wrong: do not trust a verdict of this build", plural(bad, "row"))
+		return asExit(checker.Invalid)
+	}
+	return nil
+}
+
+func selftestTrials(seeds int) []trial {
+	var out []trial
+	for _, w := range workloads.Workloads {
+		out = append(out, trial{Bug: healthyName, Workload: w.Name, Seeds: seeds, workload: w})
+	}
+	for _, b := range sim.Bugs {
+		for _, w := range workloads.Workloads {
+			for _, shape := range b.Workloads {
+				if shape == shapeOf(w) {
+					out = append(out, trial{Bug: b.Name, Workload: w.Name, Seeds: seeds, workload: w})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// shapeOf is a workload's name without its system: what the simulator knows it by.
+func shapeOf(w workloads.Workload) string {
+	_, shape, _ := strings.Cut(w.Name, "/")
+	return shape
+}
+
+func (t *trial) run(ctx context.Context, seed uint64) error {
+	t.By = map[string]int{}
+	for i := range t.Seeds {
+		found, err := t.once(ctx, seed+uint64(i))
+		if err != nil {
+			return fmt.Errorf("%s under %s, seed %d: %w", t.Bug, t.Workload, seed+uint64(i), err)
+		}
+		t.enter(found)
+	}
+	return nil
+}
+
+// once is one run in imagined time, judged by the checkers that a real run has.
+func (t *trial) once(ctx context.Context, seed uint64) ([]checker.Result, error) {
+	parts, err := t.workload.New(workloads.Options{
+		Keys: 5, OpsPerKey: 200, Concurrency: selftestConcurrency, Rate: 200, TimeLimit: selftestLimit, Seed: seed,
+	})
+	if err != nil {
+		return nil, err
+	}
+	o := sim.Options{Nodes: selftestNodes, Seed: seed, Workload: shapeOf(t.workload)}
+	if t.Bug != healthyName {
+		o.Bug = t.Bug
+	}
+	system, err := sim.New(o)
+	if err != nil {
+		return nil, err
+	}
+	memory := system.Memory()
+	faults := nemesis.Package{Generator: sim.Faults(seed, selftestInterval)}
+	_, err = sim.Run(ctx, harness.Test{
+		Concurrency: selftestConcurrency, History: memory,
+		Generator: nemesis.Phases(parts.Main, parts.Final, faults, selftestLimit, selftestQuiet),
+	}, system)
+	if err != nil {
+		return nil, err
+	}
+	checkers := append(parts.Checkers, commonCheckers(t.workload.Minimum, nil)...)
+	return checker.Run(ctx, memory, withoutLogs(checkers), checker.Budget{Time: checkTime, MemoryBytes: checkMemoryBytes})
+}
+
+// withoutLogs leaves out the checker of logs: an imagined system has none.
+func withoutLogs(checkers []checker.Checker) []checker.Checker {
+	var out []checker.Checker
+	for _, c := range checkers {
+		if c.Name() != checker.Logs().Name() {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// reasonsKept bounds the reasons that a trial keeps.
+const reasonsKept = 3
+
+func (t *trial) enter(found []checker.Result) {
+	verdict := checker.Overall(found)
+	switch verdict {
+	case checker.Invalid:
+		t.Found++
+	case checker.Valid:
+		t.Valid++
+	case checker.Unknown:
+	}
+	for _, r := range found {
+		if r.Verdict == checker.Invalid {
+			t.By[r.Checker]++
+		}
+		if verdict == checker.Unknown && len(t.Unknowns) < reasonsKept {
+			t.Unknowns = append(t.Unknowns, r.Reasons...)
+		}
+	}
+}
+
+func printTrials(con *console, trials []trial) error {
+	if con.json {
+		enc := json.NewEncoder(con.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(trials)
+	}
+	w := tabwriter.NewWriter(con.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "planted bug\tworkload\tfound\tby\t")
+	for _, t := range trials {
+		result := fmt.Sprintf("%d of %d", t.Found, t.Seeds)
+		if t.Bug == healthyName {
+			result = fmt.Sprintf("valid in %d of %d", t.Valid, t.Seeds)
+		}
+		mark := ""
+		if !t.good() {
+			mark = con.paint("WRONG", red) + " " + strings.Join(t.Unknowns, "; ")
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", t.Bug, t.Workload, result, t.finders(), mark)
+	}
+	return w.Flush()
+}
+
+// finders are the checkers that found the bug, with how often.
+func (t trial) finders() string {
+	var out []string
+	for name, n := range t.By {
+		out = append(out, fmt.Sprintf("%s %d", name, n))
+	}
+	sort.Strings(out)
+	return strings.Join(out, ", ")
+}
