@@ -38,15 +38,19 @@ func (c *console) summarize(w io.Writer, dir string, t results.Test, r results.R
 	}
 	printFaults(w, r)
 	if dir != "" {
-		fmt.Fprintf(w, "files:     %s\n", dir)
+		printFiles(w, dir, r)
 	}
+	if t.Command != "" {
+		fmt.Fprintf(w, "run again: %s\n", t.Command)
+	}
+}
+
+func printFiles(w io.Writer, dir string, r results.Results) {
+	fmt.Fprintf(w, "files:     %s\n", dir)
 	for _, res := range r.Checkers {
 		for _, a := range res.Artifacts {
 			fmt.Fprintf(w, "look at:   %s/%s\n", dir, a.Name)
 		}
-	}
-	if t.Command != "" {
-		fmt.Fprintf(w, "run again: %s\n", t.Command)
 	}
 }
 
@@ -79,8 +83,11 @@ func headline(t results.Test, r results.Results) string {
 	if promise := firstWord(r.Model, r.Read); promise != "" {
 		what += ", held to " + promise
 	}
-	return fmt.Sprintf("%s: %d ok, %d fail, %d info in %s",
-		what, r.Counts.OK, r.Counts.Fail, r.Counts.Info, r.Elapsed.Run.Round(100*time.Millisecond))
+	what += fmt.Sprintf(": %d ok, %d fail, %d info", r.Counts.OK, r.Counts.Fail, r.Counts.Info)
+	if r.Elapsed.Run > 0 {
+		what += fmt.Sprintf(" in %s, checked in %s", r.Elapsed.Run.Round(100*time.Millisecond), r.Elapsed.Check.Round(10*time.Millisecond))
+	}
+	return what
 }
 
 func printAnomalies(w io.Writer, res checker.Result) {

@@ -44,6 +44,10 @@ var layers = []layer{
 		"reaching a node is the same for every system",
 	},
 	{
+		"harness/control/fake", []string{"harness/control"}, none,
+		"the scripted host stands where a real one would",
+	},
+	{
 		"harness/cluster", []string{"harness/control", "internal/node"}, nil,
 		"where nodes come from does not depend on what runs on them",
 	},
