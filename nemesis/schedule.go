@@ -75,17 +75,25 @@ func newSchedule(scope Scope, requests []Request, o Options) (*schedule, error) 
 	if !o.Overlap {
 		s.tracks = []track{{families: fs, offset: o.Interval / 4}}
 	} else {
-		for _, f := range fs {
-			// Any offset below a half lets families overlap in part, and each fault end within its interval.
-			half := max(1, int64(o.Interval/2))
-			offset := time.Duration(deck{o.Seed, f.name}.rand("offset", 0).Int64N(half))
-			s.tracks = append(s.tracks, track{families: []family{f}, offset: offset})
-		}
+		s.tracks = spread(fs, o)
 	}
 	for i := range s.tracks {
 		s.tracks[i].due = s.tracks[i].offset
 	}
 	return s, nil
+}
+
+// spread gives each family a track of its own, begun at a random moment of its own slice of the interval: families overlap in
+// ever different ways, and do not all strike at one moment and rest at another.
+func spread(fs []family, o Options) []track {
+	slice := o.Interval / time.Duration(max(2, len(fs)))
+	order := deck{o.Seed, "families"}.rand("order", 0).Perm(len(fs))
+	tracks := make([]track, len(fs))
+	for i, f := range fs {
+		begin := time.Duration(deck{o.Seed, f.name}.rand("offset", 0).Int64N(max(1, int64(slice))))
+		tracks[i] = track{families: []family{f}, offset: time.Duration(order[i])*slice + begin}
+	}
+	return tracks
 }
 
 // until is the schedule with an end.

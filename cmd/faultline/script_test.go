@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,10 +15,17 @@ import (
 	"github.com/faultline/faultline/internal/node"
 )
 
+// asCommand is the variable that makes the test binary behave as faultline.
+const asCommand = "FAULTLINE_TEST_AS_COMMAND"
+
 // TestMain lets the test binary stand for faultline itself, for scripts and for the nodes that the tests start.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "node" {
-		os.Exit(node.Main(context.Background(), os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+		// syscall.Exit, since the race detector's exit takes a second, and there are hundreds of these.
+		syscall.Exit(node.Main(context.Background(), os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	if os.Getenv(asCommand) != "" {
+		main()
 	}
 	testscript.Main(m, map[string]func(){
 		"faultline": func() {
