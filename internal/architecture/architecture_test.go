@@ -32,11 +32,14 @@ var none = []string{}
 // layers are ordered: the first row whose package fits, rules.
 var layers = []layer{
 	{
-		"harness/history", nil, []string{"github.com/klauspost/compress"},
+		"harness/history", nil,
+		[]string{"github.com/klauspost/compress"},
 		"the only contract between run and check outlives both: it may depend on nothing that changes",
 	},
 	{
-		"harness/generator", []string{"harness/history"}, none,
+		"harness/generator",
+		[]string{"harness/history"},
+		none,
 		"generators are pure: no system, no network, no clock of their own",
 	},
 	{
@@ -44,43 +47,63 @@ var layers = []layer{
 		"reaching a node is the same for every system",
 	},
 	{
-		"harness/control/fake", []string{"harness/control"}, none,
+		"harness/control/fake",
+		[]string{"harness/control"},
+		none,
 		"the scripted host stands where a real one would",
 	},
 	{
-		"harness/cluster", []string{"harness/control", "internal/node"}, nil,
+		"harness/cluster",
+		[]string{"harness/control", "internal/node"},
+		nil,
 		"where nodes come from does not depend on what runs on them",
 	},
 	{
-		"harness/sim", []string{"harness", "harness/control", "harness/generator", "harness/history"}, none,
+		"harness/sim",
+		[]string{"harness", "harness/control", "harness/generator", "harness/history"},
+		none,
 		"the simulator stands where a real system would, seen through the same interfaces",
 	},
 	{
-		"harness", []string{"harness/control", "harness/generator", "harness/history"}, none,
+		"harness",
+		[]string{"harness/control", "harness/generator", "harness/history"},
+		none,
 		"the runner knows no particular system, fault or checker",
 	},
 	{
-		"checker", []string{"harness/history"}, nil,
+		"checker",
+		[]string{"harness/history"},
+		nil,
 		"a checker cannot reach a cluster: it decides from the history alone",
 	},
 	{
-		"nemesis", []string{"harness", "harness/control", "harness/generator", "harness/history"}, nil,
+		"nemesis",
+		[]string{"harness", "harness/control", "harness/generator", "harness/history"},
+		nil,
 		"faults see a system through the harness's small interfaces only",
 	},
 	{
-		"internal/node", []string{"harness/control"}, nil,
+		"internal/node",
+		[]string{"harness/control"},
+		nil,
 		"the node's half runs on the nodes: it carries as little as it can",
 	},
 	{
-		"internal/etcd", []string{"harness", "harness/control", "harness/history"}, nil,
+		"internal/etcd",
+		[]string{"harness", "harness/control", "harness/history"},
+		nil,
 		"a system offers what the harness asks for and knows no workload, fault or checker",
 	},
 	{
-		"workloads", []string{"checker", "harness", "harness/generator", "harness/history", "internal/etcd"}, nil,
+		"workloads",
+		[]string{"checker", "harness", "harness/generator", "harness/history", "internal/etcd"},
+		nil,
 		"a workload joins operations, checkers and clients; it breaks nothing",
 	},
 	{
-		"results", []string{"checker", "harness/history"}, nil,
+		"results",
+		[]string{"checker", "harness/history"},
+		nil,
 		"what a run left can be read without any system",
 	},
 	{
@@ -88,10 +111,12 @@ var layers = []layer{
 		"these tests look at the tree from outside",
 	},
 	{
-		"cmd/faultline", []string{
+		"cmd/faultline",
+		[]string{
 			"checker", "harness", "harness/cluster", "harness/control", "harness/generator", "harness/history", "harness/sim",
 			"internal/etcd", "internal/node", "nemesis", "results", "workloads",
-		}, nil,
+		},
+		nil,
 		"the command joins everything and is the only place that prints or exits",
 	},
 }
