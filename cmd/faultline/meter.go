@@ -9,8 +9,8 @@ import (
 	"github.com/faultline/faultline/results"
 )
 
-// meterEvery is how often the processor time of the system's processes is read. What a process used
-// since the last reading is lost when it is killed, which makes the harness's share look larger, never smaller.
+// meterEvery is how often the processor time of the system's processes is read. What a process used is lost when it is
+// killed and started again between two readings, which makes the harness's share look larger, never smaller.
 const meterEvery = 5 * time.Second
 
 // meter measures the processor time that the harness and the system use during a run.

@@ -26,6 +26,8 @@ type record struct {
 	// Exit says how the latest one ended; empty while it runs.
 	Exit     string `json:"exit,omitempty"`
 	Restarts int    `json:"restarts"`
+	// Used is the processor time of the latest one, once it has ended.
+	Used time.Duration `json:"used_ns,omitempty"`
 }
 
 var processName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
@@ -52,7 +54,10 @@ func (r record) state() control.ProcessState {
 			st.Status = "stopped"
 		}
 		st.CPU, st.RSSBytes = now.cpu, now.rssBytes
-	} else if st.Exit == "" {
+		return st
+	}
+	st.CPU = r.Used
+	if st.Exit == "" {
 		st.Exit = "unknown: its supervisor is gone"
 	}
 	return st

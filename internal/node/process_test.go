@@ -233,3 +233,24 @@ func TestAllThreadsAreStopped(t *testing.T) {
 		}
 	}
 }
+
+// TestProcessorTimeOutlivesTheProcess: what a killed process used is still told, or the harness's share of it all would
+// look larger the more is killed.
+func TestProcessorTimeOutlivesTheProcess(t *testing.T) {
+	ctx, s := newState(t)
+	st := mustStart(t, ctx, s, control.Process{Name: "busy", Args: []string{"sh", "-c", "while :; do :; done"}})
+	err := await(ctx, 10*time.Second, "some processor time", func() (bool, error) {
+		states, err := s.processes(ctx, None{})
+		if err == nil && len(states) == 1 {
+			st = states[0]
+		}
+		return st.CPU >= 50*time.Millisecond, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, err := signalTo(ctx, s, "busy", control.SIGKILL)
+	if err != nil || end.Status != "exited" || end.CPU < st.CPU {
+		t.Errorf("it had used %v while it ran; after its end: %+v, %v", st.CPU, end, err)
+	}
+}

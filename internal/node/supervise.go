@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -86,7 +87,7 @@ func (s state) launch(ctx context.Context, name string) (*exec.Cmd, error) {
 			return errors.Join(err, s.save(r))
 		}
 		cmd = c
-		r.Exit = ""
+		r.Exit, r.Used = "", 0
 		if r.Identity, err = Identify(c.Process.Pid); err != nil {
 			return err
 		}
@@ -142,7 +143,7 @@ func (s state) bury(ctx context.Context, name string, cmd *exec.Cmd) (record, er
 		if err != nil || !found {
 			return err
 		}
-		r.Exit = end
+		r.Exit, r.Used = end, used(cmd)
 		return s.save(r)
 	})
 	return r, err
@@ -158,6 +159,14 @@ func describeExit(cmd *exec.Cmd) string {
 		return "signal " + signalWord(ws.Signal())
 	}
 	return fmt.Sprintf("exit %d", cmd.ProcessState.ExitCode())
+}
+
+// used is the processor time of a process that has been reaped.
+func used(cmd *exec.Cmd) time.Duration {
+	if cmd.ProcessState == nil {
+		return 0
+	}
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }
 
 // signalWord is the kernel's own word for a signal: killed, terminated, aborted, …
