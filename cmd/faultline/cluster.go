@@ -151,7 +151,31 @@ func clusterSSH(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return runOnNode(c, made, c.Args().First(), c.Args().Tail())
+	command := c.Args().Tail()
+	if len(command) > 0 && command[0] == "--" {
+		command = command[1:]
+	}
+	return runOnNode(c, made, c.Args().First(), command)
+}
+
+// nodesOf are the names of the nodes of a cluster that is up.
+func nodesOf(c *cli.Context, name string) ([]string, error) {
+	if err := knownCluster(c, name); err != nil {
+		return nil, err
+	}
+	known, err := cluster.List(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, k := range known {
+		for _, n := range k.Nodes {
+			if k.Name == name {
+				names = append(names, n.Name)
+			}
+		}
+	}
+	return names, nil
 }
 
 func clusterHeal(c *cli.Context) error {

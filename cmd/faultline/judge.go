@@ -36,11 +36,11 @@ func judge(ctx context.Context, src history.Source, checkers []checker.Checker) 
 		return results.Results{}, fmt.Errorf("check: %w", err)
 	}
 	r := results.Results{Complete: src.Complete(), Checkers: found}
-	verdicts := make([]checker.Verdict, len(found))
-	for i, f := range found {
-		verdicts[i] = f.Verdict
+	r.Verdict = checker.Overall(found)
+	if !src.Complete() {
+		// What was lost may have held a violation: a prefix can convict, never acquit.
+		r.Verdict = checker.Compose(r.Verdict, checker.Unknown)
 	}
-	r.Verdict = checker.Compose(verdicts...)
 	if r.Counts, err = count(src); err != nil {
 		return results.Results{}, err
 	}

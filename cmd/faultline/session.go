@@ -112,6 +112,7 @@ func (s *session) run(ctx context.Context) error {
 		return err
 	}
 	if err := s.start(ctx, installed); err != nil {
+		s.keepLogs(ctx)
 		return err
 	}
 	writer, err := history.Create(s.dir.File(results.HistoryFile))
@@ -173,10 +174,20 @@ func (s *session) collect(ctx context.Context, writer *history.Writer) error {
 			return fmt.Errorf("record evidence: %w", err)
 		}
 	}
+	s.keepLogs(ctx)
+	return nil
+}
+
+// keepLogs copies the nodes' logs into the run directory, as far as there are any.
+func (s *session) keepLogs(ctx context.Context) {
+	if s.system == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), collectTimeout)
+	defer cancel()
 	if err := s.system.CollectLogs(ctx, s.dir.File(results.NodesDir), false); err != nil {
 		s.warnf("the nodes' logs could not be copied: %v", err)
 	}
-	return nil
 }
 
 // watchdogs are what the nodes' watchdogs undid because this driver was too late, as evidence.

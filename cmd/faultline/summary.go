@@ -30,8 +30,8 @@ func (c *console) summarize(w io.Writer, dir string, t results.Test, r results.R
 		}
 		printAnomalies(w, res)
 	}
-	if r.Note != "" {
-		fmt.Fprintf(w, "note: %s\n", r.Note)
+	if !r.Complete {
+		fmt.Fprintf(w, "not complete, so it can't be valid: %s\n", firstWord(r.Note, "the history does not say that the run ended by itself"))
 	}
 	for _, warning := range t.Warnings {
 		fmt.Fprintf(w, "warning: %s\n", warning)
@@ -80,8 +80,11 @@ func headline(t results.Test, r results.Results) string {
 	if t.Options.Nemesis != "" {
 		what += ", nemesis " + t.Options.Nemesis
 	}
-	if promise := firstWord(r.Model, r.Read); promise != "" {
-		what += ", held to " + promise
+	if r.Read != "" {
+		what += ", " + r.Read + " reads"
+	}
+	if r.Model != "" {
+		what += ", held to " + r.Model
 	}
 	what += fmt.Sprintf(": %d ok, %d fail, %d info", r.Counts.OK, r.Counts.Fail, r.Counts.Info)
 	if r.Elapsed.Run > 0 {
@@ -127,6 +130,7 @@ func printFaults(w io.Writer, r results.Results) {
 	}
 }
 
+// firstWord is the first word that is not empty.
 func firstWord(words ...string) string {
 	for _, w := range words {
 		if w != "" {

@@ -107,7 +107,12 @@ func planFrom(c *cli.Context) (plan, error) {
 	if p.workload, err = oneWorkload(c); err != nil {
 		return plan{}, err
 	}
-	if p.nodes, err = parseNodes(c.String("nodes"), p.sshConfig != ""); err != nil {
+	if p.cluster != localCluster && !c.IsSet("nodes") {
+		p.nodes, err = nodesOf(c, p.cluster)
+	} else {
+		p.nodes, err = parseNodes(c.String("nodes"), p.sshConfig != "")
+	}
+	if err != nil {
 		return plan{}, err
 	}
 	p.options = workloads.Options{

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/faultline/faultline/harness/history"
+)
+
+// TestAPrefixNeverPasses: the same operations are valid in a history that ended by itself and unknown in one that did not.
+func TestAPrefixNeverPasses(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(*history.Writer) error
+		want int
+	}{
+		{"complete", (*history.Writer).Close, exitValid},
+		{"prefix", (*history.Writer).Abandon, exitUnknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "h.zst")
+			w, err := history.Create(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, typ := range []history.Type{history.Invoke, history.OK} {
+				if err := w.Append(&history.Op{Type: typ, F: "write", Key: "x", Value: json.RawMessage("1")}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.end(w); err != nil {
+				t.Fatal(err)
+			}
+			var stdout, stderr bytes.Buffer
+			got := Main(t.Context(), []string{"faultline", "check", path, "--checker", "linearizable"}, &stdout, &stderr)
+			if got != c.want || (got == exitUnknown) != strings.Contains(stdout.String(), "recovered prefix") {
+				t.Errorf("exit %d, want %d\n%s%s", got, c.want, stdout.String(), stderr.String())
+			}
+		})
+	}
+}
