@@ -120,7 +120,7 @@ func printFaults(w io.Writer, r results.Results) {
 			state = "took effect"
 		}
 		if f.Note != "" {
-			state = f.Note
+			state = clip(f.Note)
 		}
 		span := fmt.Sprintf("%5.1fs–%.1fs", f.Start.Seconds(), f.End.Seconds())
 		if f.End == 0 {
@@ -128,6 +128,16 @@ func printFaults(w io.Writer, r results.Results) {
 		}
 		fmt.Fprintf(w, "  %-14s %-14s %-28s on %-10s %s\n", span, f.ID, f.Variant, strings.Join(f.Nodes, ","), state)
 	}
+}
+
+// noteMax bounds what the console says of one fault; results.json has all of it.
+const noteMax = 100
+
+func clip(text string) string {
+	if runes := []rune(text); len(runes) > noteMax {
+		return string(runes[:noteMax]) + " …"
+	}
+	return text
 }
 
 // firstWord is the first word that is not empty.
