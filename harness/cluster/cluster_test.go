@@ -137,7 +137,7 @@ func TestUpAndDownLeaveNothing(t *testing.T) {
 		t.Errorf("three nodes have %d namespaces of five kinds, not 15", len(spaces))
 	}
 	for _, n := range c.Nodes() {
-		out, err := n.Run(ctx, control.Cmd{Args: []string{"sh", "-c", "hostname; cat /proc/sys/net/ipv4/tcp_rto_max_ms; touch /root/mark /tmp/mark; sleep 1000 </dev/null >/dev/null 2>&1 & echo $$"}})
+		out, err := n.Run(ctx, control.Cmd{Args: []string{"sh", "-c", "hostname; cat /proc/sys/net/ipv4/tcp_rto_max_ms; touch /srv/mark /tmp/mark; sleep 1000 </dev/null >/dev/null 2>&1 & echo $$"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +153,7 @@ func TestUpAndDownLeaveNothing(t *testing.T) {
 	if left := append(traces(t, l), inNamespaces(spaces)...); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
-	for _, f := range []string{"/root/mark", "/tmp/mark"} {
+	for _, f := range []string{"/srv/mark", "/tmp/mark"} {
 		if _, err := os.Stat(f); err == nil {
 			t.Errorf("what a node wrote to %s shows on the host", f)
 		}
