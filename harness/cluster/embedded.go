@@ -125,7 +125,8 @@ func (e *embedded) startNode(ctx context.Context, i int) error {
 	if err == nil {
 		err = plug(e.bridge, n, id.PID)
 	}
-	if err != nil && !id.Alive() {
+	// A process that is ending has no namespaces any more (ESRCH) a little before it is gone.
+	if err != nil && (!id.Alive() || errors.Is(err, unix.ESRCH)) {
 		err = fmt.Errorf("%w: %w%s", errInitEnded, err, endOfLog(logPath))
 	}
 	if err != nil {
