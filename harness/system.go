@@ -5,6 +5,7 @@ package harness
 
 import (
 	"context"
+	"time"
 
 	"github.com/faultline/faultline/harness/control"
 	"github.com/faultline/faultline/harness/history"
@@ -66,6 +67,12 @@ type Link struct {
 	Ports []int
 	// Outside: the clients are not nodes (they are Faultline's own, on the driver): nodes are cut from them, not from each other.
 	Outside bool
+	// Local is the loopback address at which a node's own processes, and no others, reach the link's server on that node; empty: the
+	// link is between nodes. A local link is cut on each node that is struck, and says nothing about the others.
+	Local string
+	// Everywhere: the link of one node also reaches the servers of the other nodes (by their addresses and these ports), as that of
+	// an API server that uses every etcd member. A cut of a local link cuts that too.
+	Everywhere bool
 }
 
 // Leader is a System that can tell its leader.
@@ -78,4 +85,63 @@ type Leader interface {
 type Membership interface {
 	// Members asks each member for its state, at one revision; see history.MemberState.
 	Members(ctx context.Context) ([]history.MemberState, error)
+}
+
+// ComponentLeader is a System whose components elect leaders of their own.
+type ComponentLeader interface {
+	// LeaderOf is the node on which a component leads now.
+	LeaderOf(ctx context.Context, component string) (node string, err error)
+}
+
+// Caches is a System whose servers answer reads from caches of their own.
+type Caches interface {
+	// CacheLag asks a node's server for a cached read and, beside, for the newest revision.
+	CacheLag(ctx context.Context, node string) (Lag, error)
+	// CacheLink is the name of the link that a server's cache is fed by.
+	CacheLink() string
+}
+
+// Lag is how far a cache is behind.
+type Lag struct {
+	// Cached and Newest are revisions of the store.
+	Cached int64 `json:"cached"`
+	Newest int64 `json:"newest"`
+	// Age is for how long the newest has been newer than the cached; 0 where it is not.
+	Age time.Duration `json:"age_ns"`
+}
+
+// Mover is a System whose components can be made to use another node's server.
+type Mover interface {
+	// Movable are the components that can be moved.
+	Movable() []string
+	// Move starts a node's component again so that it uses the server of another node; the node's own moves it back. Moving
+	// it to where it is is no error.
+	Move(ctx context.Context, node, component, server string) error
+}
+
+// WriteWatcher is a System that can tell when one of its components writes.
+type WriteWatcher interface {
+	// AwaitWrite returns after the n-th write (from 1) that a component makes after a change of what is declared, and says
+	// what was written; an error when ctx is done before.
+	AwaitWrite(ctx context.Context, component string, n int) (what string, err error)
+}
+
+// Churner is a System in which objects can be made and removed that its components would act on.
+type Churner interface {
+	// Churn makes n objects and removes them again, and says what it did.
+	Churn(ctx context.Context, n int) (what string, err error)
+}
+
+// Converger is a System whose observed state follows a declared one.
+type Converger interface {
+	// AwaitConverged returns when what is observed has matched what is declared for the time hold, or, when ctx is done, with what
+	// does not match.
+	AwaitConverged(ctx context.Context, hold time.Duration) ([]history.Mismatch, error)
+}
+
+// Observer is a System that can be watched beside the clients.
+type Observer interface {
+	// Observe records what it sees as operations of history.Evidence (samples), until ctx is done. What can't be seen is
+	// recorded as such. The error is record's.
+	Observe(ctx context.Context, record func(*history.Op) error) error
 }

@@ -24,6 +24,9 @@ type Workload struct {
 	Minimum checker.Minimum
 	// New makes the system-neutral part.
 	New func(o Options) (Parts, error)
+	// Kinds are the kinds of object that are observed during the run, for convergence; empty: none are, and the run does
+	// not wait for it.
+	Kinds []string
 	// Clients makes the part that talks to the system.
 	Clients harness.NewClients
 }

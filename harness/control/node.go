@@ -48,6 +48,9 @@ type ProcessState struct {
 type CutRule struct {
 	// From is the sender's address; empty: anyone but the node itself.
 	From string `json:"from,omitempty"`
+	// To is the address that a loopback link is told by, instead of From: what is sent to it on the node itself, and what is
+	// answered from it, is meant.
+	To string `json:"to,omitempty"`
 	// Ports are the link's: traffic to one of them, and answers from one of them, is meant.
 	// Server: only connections to this node's ports (dport); Client: only answers to this
 	// node's own connections (sport); both false: both.
@@ -61,6 +64,7 @@ type CutRule struct {
 // CutCount is what a rule has caught.
 type CutCount struct {
 	From    string `json:"from,omitempty"`
+	To      string `json:"to,omitempty"`
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
 }
