@@ -29,10 +29,12 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Description:          "Exit codes: 0 valid, 1 invalid, 2 unknown, 254 usage, 255 the harness failed.",
 		HideVersion:          true,
 		EnableBashCompletion: true,
-		Writer:               stdout,
-		ErrWriter:            stderr,
-		OnUsageError:         onUsageError,
-		ExitErrHandler:       func(*cli.Context, error) {},
+		// A value may have commas: --kube-args has.
+		DisableSliceFlagSeparator: true,
+		Writer:                    stdout,
+		ErrWriter:                 stderr,
+		OnUsageError:              onUsageError,
+		ExitErrHandler:            func(*cli.Context, error) {},
 		Action: func(c *cli.Context) error {
 			if word := c.Args().First(); word != "" {
 				return usagef("there is no command %q%s; `faultline help` lists them", word, suggest(word, names(c.App.Commands)))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/cluster"
 	"github.com/faultline/faultline/harness/control"
-	"github.com/faultline/faultline/internal/etcd"
 	"github.com/faultline/faultline/nemesis"
 	"github.com/faultline/faultline/results"
 )
@@ -21,11 +19,11 @@ import (
 const localCluster = "local"
 
 // bringUp installs the system's version on this machine and brings up the nodes, side by side.
-func (s *session) bringUp(ctx context.Context) (etcd.Binary, error) {
-	var installed etcd.Binary
+func (s *session) bringUp(ctx context.Context) (installed, error) {
+	var programs installed
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		installed, err = s.install(ctx)
+		programs, err = s.kind.install(ctx, s.con, s.plan)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -33,27 +31,7 @@ func (s *session) bringUp(ctx context.Context) (etcd.Binary, error) {
 		return err
 	})
 	err := group.Wait()
-	return installed, err
-}
-
-func (s *session) install(ctx context.Context) (etcd.Binary, error) {
-	cache, err := cacheDir()
-	if err != nil {
-		return etcd.Binary{}, err
-	}
-	installer := etcd.Installer{Cache: cache, Progress: func(line string) { s.con.say("%s", line) }}
-	version := s.plan.version
-	if s.plan.binary != "" && !s.plan.versionSet {
-		version = "" // whatever the binary is
-	}
-	installed, err := installer.Install(ctx, version, s.plan.binary)
-	if errors.Is(err, etcd.ErrUnknownVersion) {
-		return installed, usageError{err}
-	}
-	if installed.Note != "" {
-		s.con.say("%s", installed.Note)
-	}
-	return installed, err
+	return programs, err
 }
 
 // openCluster makes the run's own cluster, or opens the one that was named.
@@ -112,30 +90,22 @@ func sshHosts(con *console, file string, names []string) ([]control.Config, erro
 	return hosts, nil
 }
 
-// etcdOf prepares etcd on the nodes. The run directory's name is what tells this run's members from any other's.
-func (s *session) etcdOf(installed etcd.Binary, nodes []harness.Node) (*etcd.System, error) {
-	return etcd.New(etcd.Options{
-		Nodes: nodes, Binary: installed, Token: filepath.Base(s.dir.Path), Profile: s.plan.profile, Args: s.plan.systemArgs,
-	})
-}
-
 // start starts the system on the nodes and prepares the workload and the faults.
-func (s *session) start(ctx context.Context, installed etcd.Binary) error {
+func (s *session) start(ctx context.Context, programs installed) error {
 	nodes := s.nodes()
 	if len(nodes) != len(s.plan.nodes) {
 		return usagef("cluster %s has %d nodes, --nodes asks for %d", s.plan.cluster, len(nodes), len(s.plan.nodes))
 	}
 	var err error
-	if s.system, err = s.etcdOf(installed, nodes); err != nil {
+	// The run directory's name is what tells this run's processes from any other's.
+	if s.system, err = programs.make(nodes, filepath.Base(s.dir.Path)); err != nil {
 		return err
 	}
-	s.record.Software = []results.Product{{
-		Name: s.system.Name(), Version: installed.Version, SHA256: installed.SHA256, Source: string(installed.Source), Args: s.plan.systemArgs,
-	}}
+	s.record.Software = programs.software
 	for _, n := range nodes {
 		s.record.Nodes = append(s.record.Nodes, results.Node{Name: n.Name(), Addr: n.Addr()})
 	}
-	s.con.say("starting %s %s on %d nodes", s.system.Name(), installed.Version, len(nodes))
+	s.con.say("starting %s on %d nodes", describe(programs.software), len(nodes))
 	if err := s.system.Start(ctx); err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/faultline/faultline/workloads"
+
 	"github.com/faultline/faultline/harness/history"
 )
 
@@ -40,5 +42,19 @@ func TestAPrefixNeverPasses(t *testing.T) {
 				t.Errorf("exit %d, want %d\n%s%s", got, c.want, stdout.String(), stderr.String())
 			}
 		})
+	}
+}
+
+// TestEveryWorkloadHasItsSystem: a workload's name begins with a row of the table of systems.
+func TestEveryWorkloadHasItsSystem(t *testing.T) {
+	for _, w := range workloads.Workloads {
+		s := systemOf(w)
+		if s.install == nil || len(s.profiles) == 0 || len(s.components) == 0 {
+			t.Errorf("%s: system %q is not in the table", w.Name, s.name)
+			continue
+		}
+		if name := s.blank(plan{}).Name(); name != s.name {
+			t.Errorf("the row %q makes a system that calls itself %q", s.name, name)
+		}
 	}
 }

@@ -27,7 +27,7 @@ func lists() map[string]func() []row {
 		"workloads": workloadRows,
 		"faults":    faultRows,
 		"checkers":  checkerRows,
-		"systems":   func() []row { return []row{{Name: "etcd", Doc: "etcd 3.4 and newer, one member per node"}} },
+		"systems":   systemRows,
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/cluster"
 	"github.com/faultline/faultline/harness/history"
-	"github.com/faultline/faultline/internal/etcd"
 	"github.com/faultline/faultline/nemesis"
 	"github.com/faultline/faultline/results"
 	"github.com/faultline/faultline/workloads"
@@ -36,7 +35,8 @@ type session struct {
 	logs   *os.File
 
 	cluster *cluster.Cluster
-	system  *etcd.System
+	kind    systemRow
+	system  underTest
 	parts   workloads.Parts
 	faults  nemesis.Package
 
@@ -47,7 +47,7 @@ type session struct {
 // runTest runs a plan to its verdict. What it made is taken down however it ends, and that going wrong
 // loses no verdict.
 func runTest(ctx context.Context, con *console, p plan) error {
-	s := &session{con: con, plan: p, watch: startWatch()}
+	s := &session{con: con, plan: p, kind: systemOf(p.workload), watch: startWatch()}
 	if err := s.refuseImpossible(); err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func runTest(ctx context.Context, con *console, p plan) error {
 // refuseImpossible finds out, before anything starts, whether this system on these nodes can be
 // broken as asked.
 func (s *session) refuseImpossible() error {
-	scope := nemesis.Env{System: new(etcd.System), Clients: "known later"}.Scope()
+	scope := nemesis.Env{System: s.kind.blank(s.plan), Clients: "known later"}.Scope()
 	scope.Nodes = s.plan.nodes
 	if _, err := nemesis.Check(s.plan.requests, scope); err != nil {
 		return usageError{err}
@@ -92,11 +92,11 @@ func (s *session) begin() error {
 	}
 	s.con.logTo(s.logs)
 	s.record = results.Test{
-		Workload: s.plan.workload.Name, System: systemOf(s.plan.workload), Command: s.plan.command, Seed: o.Seed,
+		Workload: s.plan.workload.Name, System: s.kind.name, Command: s.plan.command, Seed: o.Seed,
 		Options: results.Options{
 			Nemesis: s.plan.requests, NemesisInterval: s.plan.interval, NemesisOverlap: s.plan.overlap, TimeLimit: o.TimeLimit,
 			QuietLimit: s.plan.quiet, OpTimeout: s.plan.opTimeout, Rate: o.Rate, Concurrency: o.Concurrency,
-			Keys: o.Keys, OpsPerKey: o.OpsPerKey, Read: o.Read, Model: o.Model, Profile: s.plan.profile, SystemArgs: s.plan.systemArgs,
+			Keys: o.Keys, OpsPerKey: o.OpsPerKey, Read: o.Read, Model: o.Model, Profile: s.plan.profile, SystemArgs: s.plan.etcdArgs,
 		},
 		Harness: thisHarness(kernelRelease()), Started: started.UTC(),
 	}
@@ -107,11 +107,11 @@ func (s *session) begin() error {
 // run brings everything up, runs the clients and the nemesis, and closes the history. Its error is
 // the harness's.
 func (s *session) run(ctx context.Context) error {
-	installed, err := s.bringUp(ctx)
+	programs, err := s.bringUp(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.start(ctx, installed); err != nil {
+	if err := s.start(ctx, programs); err != nil {
 		s.keepLogs(ctx)
 		return err
 	}

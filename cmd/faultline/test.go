@@ -2,6 +2,7 @@ package main
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,10 +47,11 @@ func clusterFlags() []cli.Flag {
 func systemFlags() []cli.Flag {
 	const category = "System"
 	return []cli.Flag{
-		&cli.StringFlag{Name: "version", Category: category, Value: "3.6", Usage: "`VERSION` of the system: 3.5.4, v3.5.4, or 3.6 for its newest patch"},
-		&cli.StringFlag{Name: "binary", Category: category, Usage: "use this `FILE` instead of installing a version"},
+		&cli.StringFlag{Name: "version", Category: category, Usage: "`VERSION` of the system: 3.5.4, v3.5.4, or 3.6 for its newest patch (default: " + defaultEtcd + " for etcd)"},
+		&cli.StringFlag{Name: "etcd-version", Category: category, Usage: "`VERSION` of etcd (default: " + defaultEtcd + ")"},
+		&cli.StringSliceFlag{Name: "binary", Category: category, Usage: "use this `FILE`, or COMPONENT=FILE, instead of installing a version; may be repeated"},
 		&cli.StringFlag{Name: "etcd-args", Category: category, Usage: "more `FLAGS` for etcd, separated by spaces"},
-		&cli.StringFlag{Name: "profile", Category: category, Value: "stock", Usage: "stock, or stress: small snapshot counts, tiny compaction batches"},
+		&cli.StringFlag{Name: "profile", Category: category, Usage: "`PROFILE` of the system: stock, or stress: small snapshot counts, tiny compaction batches (default: the system's first, see `faultline list systems`)"},
 	}
 }
 
@@ -84,9 +86,9 @@ type plan struct {
 	sshConfig string
 	keep      bool
 
-	version, binary, profile string
-	versionSet               bool
-	systemArgs               []string
+	version, etcdVersion, profile string
+	binaries                      map[string]string // given ones, by component
+	etcdArgs                      []string
 
 	interval, quiet, opTimeout time.Duration
 	overlap                    bool
@@ -98,9 +100,9 @@ type plan struct {
 func planFrom(c *cli.Context) (plan, error) {
 	p := plan{
 		requests: c.String("nemesis"), cluster: c.String("cluster"), sshConfig: c.String("ssh-config"), keep: c.Bool("keep"),
-		version: c.String("version"), versionSet: c.IsSet("version"), binary: c.String("binary"), profile: c.String("profile"),
-		systemArgs: strings.Fields(c.String("etcd-args")),
-		interval:   c.Duration("nemesis-interval"), overlap: c.Bool("overlap"),
+		version: c.String("version"), etcdVersion: c.String("etcd-version"), profile: c.String("profile"),
+		etcdArgs: strings.Fields(c.String("etcd-args")),
+		interval: c.Duration("nemesis-interval"), overlap: c.Bool("overlap"),
 		quiet: c.Duration("quiet-limit"), opTimeout: c.Duration("op-timeout"), out: c.String("out"),
 	}
 	var err error
@@ -123,6 +125,9 @@ func planFrom(c *cli.Context) (plan, error) {
 		p.options.Seed = rand.Uint64() >> 11 //nolint:forbidigo // the one draw that nothing can replay; 53 bits survive JSON readers
 	}
 	if p.options.Concurrency, err = parseConcurrency(c.String("concurrency"), len(p.nodes)); err != nil {
+		return plan{}, err
+	}
+	if p.binaries, err = parseBinaries(c.StringSlice("binary"), systemOf(p.workload)); err != nil {
 		return plan{}, err
 	}
 	if err := p.check(); err != nil {
@@ -170,6 +175,25 @@ func parseNodes(word string, remote bool) ([]string, error) {
 	return names, nil
 }
 
+// parseBinaries understands FILE, where the system has one component, and COMPONENT=FILE.
+func parseBinaries(words []string, s systemRow) (map[string]string, error) {
+	out := map[string]string{}
+	for _, word := range words {
+		component, file, named := strings.Cut(word, "=")
+		if !named && len(s.components) == 1 {
+			component, file = s.components[0], word
+		}
+		if !slices.Contains(s.components, component) {
+			return nil, usagef("--binary %s: want COMPONENT=FILE, of %s%s", word, strings.Join(s.components, ", "), suggest(component, s.components))
+		}
+		if out[component] != "" {
+			return nil, usagef("--binary gives %s twice", component)
+		}
+		out[component] = file
+	}
+	return out, nil
+}
+
 // parseConcurrency understands "10" and "2n", n being the number of nodes.
 func parseConcurrency(word string, nodes int) (int, error) {
 	factor := 1
@@ -198,14 +222,17 @@ func (p *plan) check() error {
 		return usagef("--rate %v: want 0 (as fast as possible) or more", o.Rate)
 	case o.TimeLimit <= 0:
 		return usagef("--time-limit %v: want more than 0", o.TimeLimit)
+	case p.version != "" && p.etcdVersion != "" && systemOf(p.workload).name == "etcd":
+		return usagef("--version and --etcd-version both name the version of etcd: leave one out")
 	case p.interval <= 0:
 		return usagef("--nemesis-interval %v: want more than 0", p.interval)
 	case p.opTimeout <= 0:
 		return usagef("--op-timeout %v: want more than 0", p.opTimeout)
 	case p.quiet <= 0:
 		return usagef("--quiet-limit %v: want more than 0", p.quiet)
-	case p.profile != "stock" && p.profile != "stress":
-		return usagef("--profile %q: want stock or stress%s", p.profile, suggest(p.profile, []string{"stock", "stress"}))
+	}
+	if err := oneOf("--profile", &p.profile, systemOf(p.workload).profiles); err != nil {
+		return err
 	}
 	if err := oneOf("--read", &p.options.Read, p.workload.Reads); err != nil {
 		return err
@@ -259,13 +286,13 @@ func (p *plan) commandLine(c *cli.Context) string {
 			words = append(words, word)
 			continue
 		}
-		words = append(words, "--"+name, shellWord(asText(c.Value(name))))
+		values := []string{asText(c.Value(name))}
+		if _, many := f.(*cli.StringSliceFlag); many {
+			values = c.StringSlice(name)
+		}
+		for _, v := range values {
+			words = append(words, "--"+name, shellWord(v))
+		}
 	}
 	return strings.Join(append(words, "--seed", strconv.FormatUint(p.options.Seed, 10)), " ")
-}
-
-// systemOf is the system of a workload: the first part of its name.
-func systemOf(w workloads.Workload) string {
-	system, _, _ := strings.Cut(w.Name, "/")
-	return system
 }
