@@ -44,12 +44,13 @@ type ProcessState struct {
 	RSSBytes int64 `json:"rss_bytes"`
 }
 
-// CutRule selects TCP traffic that arrives at a node.
+// CutRule selects TCP traffic that arrives at a node: from others, or, with To, what the node says to itself.
 type CutRule struct {
 	// From is the sender's address; empty: anyone but the node itself.
 	From string `json:"from,omitempty"`
-	// To is the address that a loopback link is told by, instead of From: what is sent to it on the node itself, and what is
-	// answered from it, is meant.
+	// To is the loopback address (127.0.1.3) of a server that the node's own processes talk to: what they send to it, and what is
+	// answered from it, is meant, and nothing from other nodes. It can't stand beside From: clients of every loopback server have
+	// the same address.
 	To string `json:"to,omitempty"`
 	// Ports are the link's: traffic to one of them, and answers from one of them, is meant.
 	// Server: only connections to this node's ports (dport); Client: only answers to this

@@ -59,13 +59,15 @@ func (s state) checkState(ctx context.Context) Check {
 	return checked("state", s.dir, err, "make "+s.dir+" writable for root")
 }
 
-// CheckNFT cuts and restores a link in a table that nothing else uses. The rule matches only a reserved address.
+// CheckNFT cuts and restores links in a table that nothing else uses. The rules match only a reserved address, and a loopback
+// address at the discard port.
 func CheckNFT() Check {
 	const discard = 9 // the discard protocol's port
 	table := fmt.Sprintf("faultline-check-%d", os.Getpid())
 	rules := []control.CutRule{
 		{From: "192.0.2.1", Ports: []int{discard}},
 		{From: "192.0.2.1", Ports: []int{discard}, Reset: true},
+		{To: "127.255.255.254", Ports: []int{discard}},
 	}
 	err := addChain(table, "check", rules)
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -72,7 +73,7 @@ func (q CutRequest) validate() error {
 		if r.ServerOnly && r.ClientOnly {
 			return errors.New("a rule for servers only and for clients only matches nothing")
 		}
-		if _, err := matchFrom(r.From); err != nil {
+		if err := validateEnds(r); err != nil {
 			return err
 		}
 		for _, port := range r.Ports {
@@ -83,6 +84,27 @@ func (q CutRequest) validate() error {
 				return fmt.Errorf("port %d is how the driver reaches this node: no fault may touch it", port)
 			}
 		}
+	}
+	return nil
+}
+
+// validateEnds: a rule is told by the sender's address, or by the loopback address of a server, or by none.
+func validateEnds(r control.CutRule) error {
+	for _, text := range []string{r.From, r.To} {
+		if text == "" {
+			continue
+		}
+		if _, err := netip.ParseAddr(text); err != nil {
+			return fmt.Errorf("no address %q: %w", text, err)
+		}
+	}
+	switch {
+	case r.To == "":
+		return nil
+	case r.From != "":
+		return fmt.Errorf("a rule is told by the sender's address or by a loopback address, not by both: from %s, to %s", r.From, r.To)
+	case !netip.MustParseAddr(r.To).IsLoopback():
+		return fmt.Errorf("to %s: only a loopback address tells a link by its server's end", r.To)
 	}
 	return nil
 }

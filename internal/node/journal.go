@@ -133,15 +133,19 @@ func (s state) undoAll(ctx context.Context) ([]string, error) {
 
 func describeCut(id string, counts []control.CutCount) string {
 	var packets uint64
-	var from []string
+	var links []string
 	for _, c := range counts {
 		packets += c.Packets
-		if c.From == "" {
-			c.From = "anyone"
+		switch {
+		case c.To != "":
+			links = append(links, "to "+c.To)
+		case c.From != "":
+			links = append(links, "from "+c.From)
+		default:
+			links = append(links, "from anyone")
 		}
-		from = append(from, c.From)
 	}
-	return fmt.Sprintf("cut %s from %s removed, %d packets caught", id, strings.Join(from, ", "), packets)
+	return fmt.Sprintf("cut %s %s removed, %d packets caught", id, strings.Join(links, ", "), packets)
 }
 
 // StatusAnswer tells what is broken on the node now and what the watchdog undid.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -48,7 +49,7 @@ func addChain(table, id string, rules []control.CutRule) error {
 		for _, m := range matches {
 			conn.AddRule(&nftables.Rule{
 				Table: t, Chain: chain, Exprs: m,
-				UserData: userdata.AppendString(nil, userdata.TypeComment, strings.TrimSpace(fmt.Sprint(i, " ", r.From))),
+				UserData: userdata.AppendString(nil, userdata.TypeComment, comment(i, r)),
 			})
 		}
 	}
@@ -58,69 +59,133 @@ func addChain(table, id string, rules []control.CutRule) error {
 	return nil
 }
 
+// comment names a rule in the kernel, so that its counters can be told apart: its number, then what it is told by.
+func comment(i int, r control.CutRule) string {
+	switch {
+	case r.To != "":
+		return fmt.Sprint(i, " to ", r.To)
+	case r.From != "":
+		return fmt.Sprint(i, " from ", r.From)
+	}
+	return strconv.Itoa(i)
+}
+
+// parseComment is comment's inverse.
+func parseComment(text string) (i int, c control.CutCount, err error) {
+	number, rest, _ := strings.Cut(text, " ")
+	if i, err = strconv.Atoi(number); err != nil || i < 0 {
+		return 0, c, fmt.Errorf("a rule that is not ours: %q", text)
+	}
+	c.From, _ = strings.CutPrefix(rest, "from ")
+	if to, found := strings.CutPrefix(rest, "to "); found {
+		c.From, c.To = "", to
+	}
+	return i, c, nil
+}
+
 // matchRule gives the expressions of the kernel's rules for one rule: one for each port and direction.
 func matchRule(r control.CutRule) ([][]expr.Any, error) {
-	from, err := matchFrom(r.From)
-	if err != nil {
-		return nil, err
-	}
-	head := append(notLoopback(), from...)
-	head = append(head, matchTCP()...)
+	var tail []expr.Any
 	act := []expr.Any{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}}
 	if r.Reset {
-		head = append(head, withoutRST()...)
+		tail = withoutRST()
 		act = []expr.Any{&expr.Counter{}, &expr.Reject{Type: rejectTCPReset}}
 	}
 	var all [][]expr.Any
-	for _, port := range r.Ports {
-		for _, offset := range portOffsets(r) {
-			rule := append([]expr.Any{}, head...)
-			rule = append(rule,
-				&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2},
+	for _, d := range directions(r) {
+		ends, err := matchEnds(r, d)
+		if err != nil {
+			return nil, err
+		}
+		for _, port := range r.Ports {
+			rule := slices.Concat(ends, matchTCP(), tail, []expr.Any{
+				&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: d.port, Len: 2},
 				&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(uint16(port))},
-			)
-			all = append(all, append(rule, act...))
+			}, act)
+			all = append(all, rule)
 		}
 	}
 	return all, nil
 }
 
-// portOffsets are the bytes of the TCP header where the link's port stands: 0 is the source port, that of answers
-// from a server; 2 the destination port, that of requests to one.
-func portOffsets(r control.CutRule) []uint32 {
+// matchEnds matches where a packet comes from, and for a loopback link the server's address: that of the receiver in requests,
+// of the sender in answers. The client's says nothing: it is 127.0.0.1 for whatever server the client talks to.
+func matchEnds(r control.CutRule, d direction) ([]expr.Any, error) {
+	if r.To == "" {
+		from, err := matchAddr(r.From, sender)
+		if err != nil {
+			return nil, fmt.Errorf("cut from %q: %w", r.From, err)
+		}
+		return append(matchLoopback(false), from...), nil
+	}
+	server, err := matchAddr(r.To, d.server)
+	if err != nil {
+		return nil, fmt.Errorf("cut to %q: %w", r.To, err)
+	}
+	return append(matchLoopback(true), server...), nil
+}
+
+// end is an address of a packet: of its sender, or of its receiver.
+type end bool
+
+const (
+	sender   end = false
+	receiver end = true
+)
+
+// direction is that of requests to a server, or of answers from one.
+type direction struct {
+	// server is the packet's address that is the server's.
+	server end
+	// port is the byte of the TCP header where the server's port stands: 0 is the source port, 2 the destination port.
+	port uint32
+}
+
+// directions are those that a rule means.
+func directions(r control.CutRule) []direction {
+	request, answer := direction{receiver, 2}, direction{sender, 0}
 	switch {
 	case r.ServerOnly:
-		return []uint32{2}
+		return []direction{request}
 	case r.ClientOnly:
-		return []uint32{0}
+		return []direction{answer}
 	}
-	return []uint32{0, 2}
+	return []direction{answer, request}
 }
 
-// notLoopback: what a node says to itself is never cut.
-func notLoopback() []expr.Any {
+// matchLoopback matches what a node says to itself, or everything else. Only a rule that is told by a loopback address cuts that.
+func matchLoopback(is bool) []expr.Any {
 	name := make([]byte, unix.IFNAMSIZ)
 	copy(name, "lo")
+	op := expr.CmpOpNeq
+	if is {
+		op = expr.CmpOpEq
+	}
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: name},
+		&expr.Cmp{Op: op, Register: 1, Data: name},
 	}
 }
 
-// matchFrom matches the sender's address, which is in bytes 12–15 of an IPv4 header and 8–23 of an IPv6 one.
-func matchFrom(from string) ([]expr.Any, error) {
-	if from == "" {
+// matchAddr matches an address of a packet; an empty one matches all. The sender's is in bytes 12–15 of an IPv4 header and 8–23
+// of an IPv6 one, the receiver's right behind it.
+func matchAddr(text string, e end) ([]expr.Any, error) {
+	if text == "" {
 		return nil, nil
 	}
-	addr, err := netip.ParseAddr(from)
+	addr, err := netip.ParseAddr(text)
 	if err != nil {
-		return nil, fmt.Errorf("cut from %q: %w", from, err)
+		return nil, err
 	}
+	addr = addr.Unmap()
 	family, offset := byte(unix.NFPROTO_IPV4), uint32(12)
 	if addr.Is6() {
 		family, offset = unix.NFPROTO_IPV6, 8
 	}
 	raw := addr.AsSlice()
+	if e == receiver {
+		offset += uint32(len(raw))
+	}
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{family}},
@@ -191,14 +256,16 @@ func countRules(conn *nftables.Conn, c *nftables.Chain) ([]control.CutCount, err
 	}
 	counts := []control.CutCount{}
 	for _, r := range rules {
-		comment, _ := userdata.GetString(r.UserData, userdata.TypeComment)
-		number, from, _ := strings.Cut(comment, " ")
-		i, err := strconv.Atoi(number)
-		if err != nil || i < 0 || i > len(counts) {
-			return nil, fmt.Errorf("chain %s has a rule that is not ours: %q", c.Name, comment)
+		text, _ := userdata.GetString(r.UserData, userdata.TypeComment)
+		i, count, err := parseComment(text)
+		if err == nil && i > len(counts) {
+			err = fmt.Errorf("rule %d behind %d others", i, len(counts))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("chain %s: %w", c.Name, err)
 		}
 		if i == len(counts) {
-			counts = append(counts, control.CutCount{From: from})
+			counts = append(counts, count)
 		}
 		for _, e := range r.Exprs {
 			if n, ok := e.(*expr.Counter); ok {

@@ -90,10 +90,30 @@ func TestCutIsRefused(t *testing.T) {
 		{CutRequest{ID: "p", Rules: rule(2380, 22), Protect: []int{22}}, "how the driver reaches this node"},
 		{CutRequest{ID: "p", Rules: []control.CutRule{{Ports: []int{1}, ServerOnly: true, ClientOnly: true}}}, "matches nothing"},
 		{CutRequest{ID: "p", Rules: []control.CutRule{{Ports: []int{1}, From: "n2"}}}, "n2"},
+		{CutRequest{ID: "p", Rules: []control.CutRule{{Ports: []int{1}, To: "127.0.1.3"}}}, ""},
+		{CutRequest{ID: "p", Rules: []control.CutRule{{Ports: []int{1}, To: "::1"}}}, ""},
+		{CutRequest{ID: "p", Rules: []control.CutRule{{Ports: []int{1}, To: "localhost"}}}, "localhost"},
+		{CutRequest{ID: "p", Rules: []control.CutRule{{Ports: []int{1}, To: "10.0.0.1"}}}, "only a loopback address"},
+		{CutRequest{ID: "p", Rules: []control.CutRule{{Ports: []int{1}, To: "127.0.1.3", From: "127.0.0.1"}}}, "not by both"},
 	} {
 		err := test.q.validate()
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%+v: %v; not %q", test.q, err, test.want)
+		}
+	}
+}
+
+// TestCutCommentsComeBack: what a rule is told by survives the kernel, and the rules of others are not taken for ours.
+func TestCutCommentsComeBack(t *testing.T) {
+	for i, r := range []control.CutRule{{}, {From: "10.0.0.2"}, {To: "127.0.1.3"}, {From: "fd00::2"}} {
+		got, count, err := parseComment(comment(i, r))
+		if err != nil || got != i || count != (control.CutCount{From: r.From, To: r.To}) {
+			t.Errorf("%q: %d, %+v, %v", comment(i, r), got, count, err)
+		}
+	}
+	for _, text := range []string{"", "allow ssh", "-1"} {
+		if _, _, err := parseComment(text); err == nil {
+			t.Errorf("%q was taken for ours", text)
 		}
 	}
 }
