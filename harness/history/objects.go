@@ -140,17 +140,30 @@ type Term struct {
 // Declaration is the value of operations that change what is declared (create, scale, rollout, rollback, delete, …) or read it. The
 // operation's Key is the object's name; the completion's Version is that of the object as written or read.
 type Declaration struct {
-	Kind     string `json:"kind"`
+	Kind string `json:"kind"`
+	// Change is a number that no other operation of the run has. A write leaves it in the object, so that a read, which returns the one
+	// it found there, tells which write was the newest. A delete has none.
+	Change int64 `json:"change,omitempty"`
+	// Replicas are the copies asked for; of a job, how many of its pods may run at once.
 	Replicas *int64 `json:"replicas,omitempty"`
 	Image    string `json:"image,omitempty"`
-	// Count is how many are asked for: completions of a job, dependents of an owner, pods of a quota.
+	// Count is how many are asked for: completions of a job, the most of what a quota counts.
 	Count int64 `json:"count,omitempty"`
-	// How is the way of a delete: foreground, background, orphan.
+	// How is the way of a delete (foreground, background, orphan), the type of a service, the order in which pods are started.
 	How string `json:"how,omitempty"`
-	// UID is in the completion of a create.
+	// Owner is the key of the object that a created one belongs to, Blocks: it keeps its owner from being deleted in the foreground.
+	Owner  string `json:"owner,omitempty"`
+	Blocks bool   `json:"blocks,omitempty"`
+	// ForMS is how long a job's pods run, in milliseconds; Fails, how many of each pod's attempts end in an error before one succeeds.
+	ForMS int64 `json:"for_ms,omitempty"`
+	Fails int64 `json:"fails,omitempty"`
+	// UID is in the completion of a create, and of a read or delete that found the object.
 	UID string `json:"uid,omitempty"`
 	// Given is what the server allocated: ip, port.
 	Given map[string]string `json:"given,omitempty"`
-	// Refused is in an ok completion whose change was not made: exists, absent, conflict, quota.
+	// Deleting is in the completion of a read: the object's deletion was asked for and is not done.
+	Deleting bool `json:"deleting,omitempty"`
+	// Refused is in an ok completion whose change was not made, or whose read found nothing: exists, absent, conflict, quota, none (no
+	// revision to go back to).
 	Refused string `json:"refused,omitempty"`
 }
