@@ -89,14 +89,61 @@ var layers = []layer{
 		"the node's half runs on the nodes: it carries as little as it can",
 	},
 	{
+		"internal/binaries",
+		nil, nil,
+		"finding or making a program is the same for every system",
+	},
+	{
 		"internal/etcd",
-		[]string{"harness", "harness/control", "harness/history"},
+		[]string{"harness", "harness/control", "harness/history", "internal/binaries"},
 		nil,
 		"a system offers what the harness asks for and knows no workload, fault or checker",
 	},
 	{
+		"internal/kube/install",
+		[]string{"internal/binaries"},
+		nil,
+		"programs are found before there is a node to put them on",
+	},
+	{
+		"internal/kube/api",
+		[]string{"harness"},
+		nil,
+		"reaching an API server is the same for clients, observers and the system's own questions",
+	},
+	{
+		"internal/kube/observe",
+		[]string{"harness", "harness/history", "internal/kube/api"},
+		nil,
+		"what is observed, and what should match, does not depend on how the system was started",
+	},
+	{
+		"internal/kube/collections",
+		[]string{"harness", "harness/history", "internal/kube/api"},
+		nil,
+		"clients see API servers, not how they are run",
+	},
+	{
+		"internal/kube/declared",
+		[]string{"harness", "harness/history", "internal/kube/api"},
+		nil,
+		"clients see API servers, not how they are run",
+	},
+	{
+		"internal/kube",
+		[]string{
+			"harness", "harness/control", "harness/history", "internal/binaries", "internal/etcd",
+			"internal/kube/api", "internal/kube/install", "internal/kube/observe",
+		},
+		nil,
+		"Kubernetes runs over etcd; it knows no workload, fault or checker",
+	},
+	{
 		"workloads",
-		[]string{"checker", "harness", "harness/generator", "harness/history", "internal/etcd"},
+		[]string{
+			"checker", "harness", "harness/generator", "harness/history", "internal/etcd",
+			"internal/kube/collections", "internal/kube/declared", "internal/kube/observe",
+		},
 		nil,
 		"a workload joins operations, checkers and clients; it breaks nothing",
 	},
@@ -114,7 +161,8 @@ var layers = []layer{
 		"cmd/faultline",
 		[]string{
 			"checker", "harness", "harness/cluster", "harness/control", "harness/generator", "harness/history", "harness/sim",
-			"internal/etcd", "internal/node", "nemesis", "results", "workloads",
+			"internal/binaries", "internal/etcd", "internal/kube", "internal/kube/declared", "internal/kube/install",
+			"internal/node", "nemesis", "results", "workloads",
 		},
 		nil,
 		"the command joins everything and is the only place that prints or exits",
