@@ -59,8 +59,11 @@ type runner struct {
 // When ctx is done no operation begins any more. The nemesis's context is then done too; the clients' is after
 // half of t.Grace, and what is still open after all of it is recorded as info; a late return is dropped.
 //
-// The error is the harness's (history broken, a generator that proposes a busy process, a heal that failed); nil says nothing
-// about the system, nor that ctx was not done.
+// t.Observer observes from before the first operation until the generator is done or ctx is; its error ends the run. One that does
+// not return within t.Grace then is left behind, and what it records later is dropped.
+//
+// The error is the harness's (history broken, a generator that proposes a busy process, an observer that broke, a heal that
+// failed); nil says nothing about the system, nor that ctx was not done.
 func Run(ctx context.Context, t Test) (Summary, error) {
 	if err := t.check(); err != nil {
 		return Summary{}, err
@@ -79,9 +82,13 @@ func Run(ctx context.Context, t Test) (Summary, error) {
 		}
 		r.ended.Go(func() { w.loop(bound) })
 	}
-	err := r.draw(ctx)
+	drawing, stopDrawing := context.WithCancel(ctx)
+	defer stopDrawing()
+	seen := r.watch(ctx, stopDrawing)
+	err := r.draw(drawing)
 	cutNemesis()
-	err = errors.Join(err, r.drain(cutClients))
+	seen.leave()
+	err = errors.Join(err, r.drain(cutClients), seen.end())
 	r.summary.Elapsed = t.History.Now() - begun
 	return r.summary, errors.Join(err, r.heal(ctx))
 }

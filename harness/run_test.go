@@ -130,6 +130,9 @@ func wellFormed(ops []history.Op, mayEndOpen bool) error {
 		if op.Index != int64(i) || (i > 0 && op.Time < ops[i-1].Time) {
 			return fmt.Errorf("operation %d has index %d and time %v", i, op.Index, op.Time)
 		}
+		if op.Process == history.Evidence {
+			continue // no operation
+		}
 		invoke, busy := open[op.Process]
 		switch {
 		case op.Type == history.Invoke && (busy || ended[op.Process]):

@@ -141,7 +141,8 @@ type Converger interface {
 
 // Observer is a System that can be watched beside the clients.
 type Observer interface {
-	// Observe records what it sees as operations of history.Evidence (samples), until ctx is done. What can't be seen is
-	// recorded as such. The error is record's.
+	// Observe records what it sees as operations of history.Evidence (samples), until ctx is done, and returns soon after. What
+	// can't be seen is recorded as such. record sets the operation's index, time and process, but not its type, and is
+	// safe for concurrent use. The error is record's; it ends the run.
 	Observe(ctx context.Context, record func(*history.Op) error) error
 }

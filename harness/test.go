@@ -35,7 +35,8 @@ type Test struct {
 	// Observe, where not nil, is told of each operation after it was recorded, in any order across
 	// workers. It must be fast and safe for concurrent use.
 	Observe func(history.Op)
-	// Observer, where not nil, watches the system for as long as the generator has operations to come. It records as history.Evidence.
+	// Observer, where not nil, watches the system for as long as the generator has operations to come, in a goroutine of its own.
+	// What it records is in the history as history.Evidence, among the operations.
 	Observer Observer
 	// Grace bounds how long the run waits for open operations after it was cancelled, before it records them as info.
 	// 0 is DefaultGrace.
