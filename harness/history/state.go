@@ -20,6 +20,18 @@ const (
 	ViewQuorum = "quorum"
 )
 
+// The rules of a Mismatch that mean the same for every system; the others are the system's own words.
+const (
+	// MismatchOwner: an object that should have gone with its owner is still there.
+	MismatchOwner = "owner"
+	// MismatchFinalizer: an object's deletion waits for somebody to do something first.
+	MismatchFinalizer = "finalizer"
+	// MismatchDuplicated: there are more of a thing than its owner wants.
+	MismatchDuplicated = "duplicated"
+	// MismatchView: a server's view can't be read, is behind, or is not what the store has at its revision.
+	MismatchView = "view"
+)
+
 // Sample is what a view showed of the objects of one kind at the operation's Revision.
 type Sample struct {
 	View string `json:"view"`
@@ -87,6 +99,9 @@ type Convergence struct {
 	HoldMS  int64 `json:"hold_ms"`
 	// Stated: the bound is the user's; past it not to have converged is a violation. Otherwise it is only not known.
 	Stated bool `json:"stated,omitempty"`
+	// RetryMS is the longest time after which the system as configured tries again by itself (retries, resyncs, evictions), in
+	// milliseconds; 0: not known. Past a bound that exceeds it, not to have converged is a violation too.
+	RetryMS int64 `json:"retry_ms,omitempty"`
 	// Converged is in the completion.
 	Converged bool `json:"converged,omitempty"`
 	// Mismatches are in the completion: what did not match at the end, some of it.
