@@ -17,11 +17,11 @@ type use struct {
 }
 
 // touch counts an operation that happened or may have, and tells whether it read. A transaction (f "txn") touches the keys
-// of its micro-operations; reads are "read" and "r"; everything else writes.
+// of its micro-operations. What the others do, functions says.
 func (k keyUse) touch(p history.Pair) (read bool, err error) {
 	if p.Invoke.F != fTxn {
-		read = p.Invoke.F == fRead
-		k.use(p.Invoke.Key, p.Invoke.Process, !read)
+		read, writes := does(p.Invoke.F)
+		k.use(p.Invoke.Key, p.Invoke.Process, writes)
 		return read, nil
 	}
 	micros, err := parseTxn(p.Invoke)
@@ -54,15 +54,6 @@ func (k keyUse) contended() (n int64) {
 	}
 	return n
 }
-
-// Functions of client operations that checkers know.
-const (
-	fRead  = "read"
-	fWrite = "write"
-	fCAS   = "cas"
-	fAdd   = "add"
-	fTxn   = "txn"
-)
 
 // Micro-operations of a transaction.
 const (

@@ -3,9 +3,12 @@ package checker
 import (
 	"errors"
 	"fmt"
+
+	"github.com/faultline/faultline/harness/history"
 )
 
-// Models that the linearizable and set checkers know: what reads promise. Writes, compare-and-sets and adds are linearizable in both.
+// Models that the linearizable, set and snapshot checkers know: what reads promise. Writes, compare-and-sets and adds are linearizable in
+// all of them.
 const (
 	// ModelLinearizable: every operation takes effect at one moment between its invocation and its completion.
 	ModelLinearizable = "linearizable"
@@ -13,26 +16,35 @@ const (
 	// does not go back: one process sees versions rise, unless the member was restarted in between. Stale reads are
 	// listed as allowed.
 	ModelSerializable = "serializable"
+	// ModelCached is ModelSerializable for servers that answer from caches of their own, and asks of a read what it asked for: a
+	// state not older than the revision asked for (history.ReadAtLeast), or that very one (history.ReadExact). How far
+	// reads were behind is measured. Stale reads, and going back in time by changing servers, are listed as allowed.
+	ModelCached = "cached"
 )
 
-// Kinds of read, as --read has them.
+// Kinds of read, as --read has them, beside those of history.ReadQuorum, ….
 const (
 	ReadLinearizable = "linearizable"
 	ReadSerializable = "serializable"
 )
 
 // ErrUnknownModel is what a checker gives that is asked for a model it does not know.
-var ErrUnknownModel = errors.New("unknown model (want linearizable or serializable)")
+var ErrUnknownModel = errors.New("unknown model (want linearizable, serializable or cached)")
 
 // promise is the model to check: the one asked for, else the one that the kind of read makes.
 func promise(model, read string) (string, error) {
-	switch {
-	case model == ModelLinearizable || model == ModelSerializable:
+	switch model {
+	case ModelLinearizable, ModelSerializable, ModelCached:
 		return model, nil
-	case model != "":
+	case "":
+	default:
 		return "", fmt.Errorf("%q: %w", model, ErrUnknownModel)
-	case read == ReadSerializable:
+	}
+	switch read {
+	case ReadSerializable:
 		return ModelSerializable, nil
+	case history.ReadCached, history.ReadAtLeast, history.ReadExact:
+		return ModelCached, nil
 	}
 	return ModelLinearizable, nil
 }

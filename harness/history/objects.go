@@ -22,9 +22,10 @@ type ObjectChange struct {
 	Refused string `json:"refused,omitempty"`
 }
 
-// Kinds of list, in ListRequest.Read and as --read has them.
+// Kinds of read, in ListRequest.Read and as --read has them.
 const (
 	ReadQuorum  = "quorum"   // reflects every write acknowledged before
+	ReadList    = "list"     // of a single object, by a list of it that reflects every write acknowledged before
 	ReadCached  = "cached"   // whatever the server's cache has
 	ReadAtLeast = "at-least" // the revision that the process saw last, or a newer one
 	ReadExact   = "exact"    // the revision that the process saw last

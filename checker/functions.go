@@ -1,0 +1,37 @@
+package checker
+
+// What clients' functions do. A function that is not here writes: contention is rather seen where there is none than missed.
+var functions = map[string]struct{ reads, writes bool }{
+	fRead:  {reads: true},
+	fList:  {reads: true},
+	fWatch: {reads: true},
+	// A candidate reads the lease again and again, and writes it when it may.
+	fLead: {reads: true, writes: true},
+	// What is declared is read by its name.
+	fGet: {reads: true},
+}
+
+// Functions of client operations that checkers know.
+const (
+	fRead  = "read"
+	fWrite = "write"
+	fCAS   = "cas"
+	fAdd   = "add"
+	fTxn   = "txn"
+
+	fCreate = "create"
+	fUpdate = "update"
+	fDelete = "delete"
+	fList   = "list"
+	fWatch  = "watch"
+	fLead   = "lead"
+	fGet    = "get"
+)
+
+// does tells whether a function reads and whether it writes.
+func does(f string) (reads, writes bool) {
+	if d, ok := functions[f]; ok {
+		return d.reads, d.writes
+	}
+	return false, true
+}
