@@ -21,19 +21,7 @@ const (
 	actTimeout = 30 * time.Second
 	// healTimeout bounds the heal operation.
 	healTimeout = time.Minute
-	// membersTimeout bounds how long members are asked until they can be compared.
-	membersTimeout = 10 * time.Second
-	// awaitDefault is the bound of an await-healthy that names none.
-	awaitDefault = time.Minute
 )
-
-// Await is the value of an await-healthy operation.
-type Await struct {
-	// BoundMS is how long to wait, in milliseconds.
-	BoundMS int64 `json:"bound_ms"`
-	// Healthy is in the completion: every member was well within the bound. If not, Error says what was not.
-	Healthy bool `json:"healthy,omitempty"`
-}
 
 // Healed is the value of a heal's completion.
 type Healed struct {
@@ -90,6 +78,8 @@ func (b *breaker) Invoke(ctx context.Context, op history.Op) history.Op {
 		return b.invokeHeal(ctx, op)
 	case history.FAwaitHealthy:
 		return b.invokeAwait(ctx, op)
+	case history.FAwaitConverged:
+		return b.invokeAwaitConverged(ctx, op)
 	case history.FMembers:
 		return b.invokeMembers(ctx, op)
 	case history.FFinalReads:
@@ -268,56 +258,4 @@ func (b *breaker) heal(ctx context.Context) (Healed, error) {
 		return healed, fmt.Errorf("heal: %w", err)
 	}
 	return healed, nil
-}
-
-func (b *breaker) invokeAwait(ctx context.Context, op history.Op) history.Op {
-	await := Await{BoundMS: awaitDefault.Milliseconds()}
-	if len(op.Value) > 0 {
-		if err := json.Unmarshal(op.Value, &await); err != nil {
-			return complete(op, skip("its value is not a bound: %v", err))
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(await.BoundMS)*time.Millisecond)
-	defer cancel()
-	err := b.System.AwaitHealthy(ctx)
-	await.Healthy = err == nil
-	op.Value = encode(await)
-	if err != nil {
-		err = fmt.Errorf("not healthy within %d ms: %w", await.BoundMS, err)
-	}
-	return complete(op, err)
-}
-
-// invokeMembers asks the members until they can be compared: each answered, and their revisions and compacted revisions
-// agree. It gives the last answer anyway; whether unequal ones are a violation is the checker's business.
-func (b *breaker) invokeMembers(ctx context.Context, op history.Op) history.Op {
-	m, ok := b.System.(harness.Membership)
-	if !ok {
-		return complete(op, skip("%s has no members to compare", b.System.Name()))
-	}
-	bounded, cancel := context.WithTimeout(ctx, membersTimeout)
-	defer cancel()
-	var last []history.MemberState
-	var err error
-	_, _ = until(bounded, 10*pollEvery, func() (bool, error) {
-		var states []history.MemberState
-		if states, err = m.Members(bounded); err == nil || last == nil {
-			last = states
-		}
-		return err == nil && comparable(states), nil
-	})
-	op.Value = encode(last)
-	if last == nil && err != nil {
-		return complete(op, fmt.Errorf("ask the members: %w", err))
-	}
-	return complete(op, nil)
-}
-
-func comparable(states []history.MemberState) bool {
-	for _, s := range states {
-		if s.Error != "" || s.Revision != states[0].Revision || s.CompactRevision != states[0].CompactRevision {
-			return false
-		}
-	}
-	return true
 }

@@ -383,7 +383,7 @@ func TestRealRun(t *testing.T) {
 	final := generator.EachWorker(func(generator.Worker) generator.Generator { return generator.Once(history.Op{F: "say"}) })
 	_, err = harness.Run(t.Context(), harness.Test{
 		Nodes: []string{"n1", "n2", "n3"}, Concurrency: 3,
-		Generator: generator.Seeded(4, "run", Phases(main, final, pkg, 9*time.Second, 20*time.Second)),
+		Generator: generator.Seeded(4, "run", Phases(main, final, pkg, Shape{TimeLimit: 9 * time.Second, Quiet: 20 * time.Second})),
 		Open: func(_ context.Context, _ history.Process, name string) (harness.Client, error) {
 			return talker{net.JoinHostPort(e.node(name).Addr(), fmt.Sprint(clientPort))}, nil
 		},

@@ -27,7 +27,7 @@ func TestPhasesEndWhateverHappens(t *testing.T) {
 			return history.OK
 		}},
 	} {
-		g := generator.Seeded(1, "run", Phases(main, final, pkg, 9*time.Second, 5*time.Second))
+		g := generator.Seeded(1, "run", Phases(main, final, pkg, Shape{TimeLimit: 9 * time.Second, Quiet: 5 * time.Second}))
 		ops, err := generator.Play(g, 2, 1000, outcomes(3*time.Second/2, c.of))
 		if err != nil {
 			t.Fatal(err)
@@ -45,7 +45,7 @@ func TestPhasesEndWhateverHappens(t *testing.T) {
 
 func TestPhasesWithoutFaults(t *testing.T) {
 	pkg := packageOf(t, 3, "none", Options{})
-	ops, err := generator.Play(Phases(nil, nil, pkg, time.Second, time.Second), 2, 1000, generator.OK(0))
+	ops, err := generator.Play(Phases(nil, nil, pkg, Shape{TimeLimit: time.Second, Quiet: time.Second}), 2, 1000, generator.OK(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +56,28 @@ func TestPhasesWithoutFaults(t *testing.T) {
 		}
 	}
 	if got := strings.Join(fs, " "); got != "heal await-healthy final-reads members" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// A run that must converge waits for it once the system is well, and before the final reads.
+func TestPhasesAwaitConvergence(t *testing.T) {
+	pkg := packageOf(t, 3, "none", Options{})
+	shape := Shape{TimeLimit: time.Second, Quiet: time.Second, Converge: &history.Convergence{BoundMS: 30000, HoldMS: 5000, Stated: true}}
+	ops, err := generator.Play(Phases(nil, nil, pkg, shape), 2, 1000, generator.OK(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fs []string
+	for _, op := range ops {
+		if op.Type == history.Invoke {
+			fs = append(fs, op.F)
+		}
+		if op.F == history.FAwaitConverged && string(op.Value) != `{"bound_ms":30000,"hold_ms":5000,"stated":true}` {
+			t.Errorf("asked for %s", op.Value)
+		}
+	}
+	if got := strings.Join(fs, " "); got != "heal await-healthy await-converged final-reads members" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -160,7 +160,7 @@ func (t *trial) once(ctx context.Context, seed uint64) ([]checker.Result, error)
 	faults := nemesis.Package{Generator: sim.Faults(seed, selftestInterval)}
 	_, err = sim.Run(ctx, harness.Test{
 		Concurrency: selftestConcurrency, History: memory,
-		Generator: nemesis.Phases(parts.Main, parts.Final, faults, selftestLimit, selftestQuiet),
+		Generator: nemesis.Phases(parts.Main, parts.Final, faults, nemesis.Shape{TimeLimit: selftestLimit, Quiet: selftestQuiet}),
 	}, system)
 	if err != nil {
 		return nil, err

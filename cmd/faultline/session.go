@@ -144,7 +144,7 @@ func (s *session) exercise(ctx context.Context, writer *history.Writer) error {
 	_, err = harness.Run(ctx, harness.Test{
 		Nodes:       s.plan.nodes,
 		Concurrency: s.plan.options.Concurrency,
-		Generator:   nemesis.Phases(s.parts.Main, s.parts.Final, s.faults, s.plan.options.TimeLimit, s.plan.quiet),
+		Generator:   nemesis.Phases(s.parts.Main, s.parts.Final, s.faults, nemesis.Shape{TimeLimit: s.plan.options.TimeLimit, Quiet: s.plan.quiet}),
 		Open:        open,
 		Nemesis:     s.faults.Nemesis,
 		History:     writer,
