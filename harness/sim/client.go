@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/faultline/faultline/harness/history"
+	"github.com/faultline/faultline/harness/sim/replicated"
 )
 
 // attempts bounds how often a client tries to add to a list that others are adding to.
@@ -19,7 +21,7 @@ var (
 // operation is an operation on its way.
 type operation struct {
 	s    *System
-	n    *node
+	n    *replicated.Node
 	op   history.Op
 	done func(history.Op)
 	over bool
@@ -32,8 +34,8 @@ type operation struct {
 // at which the client knows it. An error is an operation that the clients don't know.
 func (s *System) invoke(op history.Op, node string, done func(history.Op)) error {
 	o := &operation{s: s, op: op, done: done}
-	for _, n := range s.nodes {
-		if n.name == node {
+	for _, n := range s.store.Nodes() {
+		if n.Name() == node {
 			o.n = n
 		}
 	}
@@ -44,20 +46,20 @@ func (s *System) invoke(op history.Op, node string, done func(history.Op)) error
 	if err != nil {
 		return fmt.Errorf("%s %s on %q: %w", op.F, op.Value, op.Key, err)
 	}
-	s.clock.after(s.timeout, func() { o.fail(errTimeout) })
+	s.store.Clock.After(s.timeout, func() { o.fail(errTimeout) })
 	begin()
 	return nil
 }
 
 // parse tells how an operation begins.
 func (o *operation) parse() (begin func(), err error) {
-	cmd := command{key: o.op.Key}
+	cmd := replicated.Command{Key: o.op.Key}
 	switch o.op.F {
 	case "read":
 		return func() { o.call(cmd, o.read) }, nil
 	case "write":
-		cmd.kind = writeKey
-		err = json.Unmarshal(o.op.Value, &cmd.new)
+		cmd.Kind = replicated.WriteKey
+		err = json.Unmarshal(o.op.Value, &cmd.New)
 		return func() { o.call(cmd, o.written) }, err
 	case "cas":
 		var values []int64
@@ -65,25 +67,25 @@ func (o *operation) parse() (begin func(), err error) {
 			err = errors.New("want [old, new]")
 		}
 		if err == nil {
-			cmd.kind, cmd.old, cmd.new = casKey, values[0], values[1]
+			cmd.Kind, cmd.Old, cmd.New = replicated.SwapKey, values[0], values[1]
 		}
-		return func() { o.call(cmd, func(r result) { o.swapped(cmd, r) }) }, err
+		return func() { o.call(cmd, func(r replicated.Result) { o.swapped(cmd, r) }) }, err
 	case "add":
 		var element int64
 		err = json.Unmarshal(o.op.Value, &element)
 		return func() { o.add(element) }, err
 	case "txn":
-		cmd.kind = transact
-		cmd.micros, err = parseMicros(o.op.Value)
+		cmd.Kind = replicated.Transact
+		cmd.Micros, err = parseMicros(o.op.Value)
 		return func() { o.call(cmd, o.transacted) }, err
 	}
 	return nil, errors.New("the imagined clients know read, write, cas, add and txn")
 }
 
 // call sends a command to the client's node.
-func (o *operation) call(cmd command, ok func(result)) {
-	o.risky = !cmd.reads()
-	o.s.call(o.n, cmd, func(r result, err error) {
+func (o *operation) call(cmd replicated.Command, ok func(replicated.Result)) {
+	o.risky = !cmd.Reads()
+	o.s.store.Call(&o.n.Outside, o.n, cmd, func(r replicated.Result, err error) {
 		switch {
 		case o.over:
 		case err != nil:
@@ -101,7 +103,7 @@ func (o *operation) fail(err error) {
 		return
 	}
 	o.op.Type, o.op.Error = history.Info, err.Error()
-	if !o.risky || errors.Is(err, errRefused) || errors.Is(err, errRejected) {
+	if !o.risky || errors.Is(err, replicated.ErrRefused) || errors.Is(err, replicated.ErrRejected) {
 		o.op.Type = history.Fail
 	}
 	o.complete()
@@ -120,29 +122,29 @@ func (o *operation) complete() {
 	}
 }
 
-func (o *operation) read(r result) {
-	o.ok(o.content(r.item), r.item.version, r.revision)
+func (o *operation) read(r replicated.Result) {
+	o.ok(o.content(r.Item), r.Item.Version, r.Revision)
 }
 
 // content is an item as this workload's clients read it: a set's key is told by its reads being of lists.
-func (o *operation) content(it item) json.RawMessage {
+func (o *operation) content(it replicated.Item) json.RawMessage {
 	switch {
 	case o.s.lists:
-		return listJSON(nil, it.elements)
-	case it.version == 0:
+		return listJSON(nil, it.Elements)
+	case it.Version == 0:
 		return json.RawMessage("null")
 	}
-	return encode(it.elements[0])
+	return encode(it.Elements[0])
 }
 
-func (o *operation) written(r result) { o.ok(o.op.Value, r.revision, r.revision) }
+func (o *operation) written(r replicated.Result) { o.ok(o.op.Value, r.Revision, r.Revision) }
 
-func (o *operation) swapped(cmd command, r result) {
-	if r.ok {
-		o.ok(encode([]any{cmd.old, cmd.new, true}), r.revision, r.revision)
+func (o *operation) swapped(cmd replicated.Command, r replicated.Result) {
+	if r.OK {
+		o.ok(encode([]any{cmd.Old, cmd.New, true}), r.Revision, r.Revision)
 		return
 	}
-	o.ok(encode([]any{cmd.old, cmd.new, false, o.content(r.item)}), r.item.version, r.revision)
+	o.ok(encode([]any{cmd.Old, cmd.New, false, o.content(r.Item)}), r.Item.Version, r.Revision)
 }
 
 // add reads the list and writes a longer one, guarded by the version of what was read; a refused guard changed nothing, so the
@@ -154,39 +156,39 @@ func (o *operation) add(element int64) {
 		o.complete()
 		return
 	}
-	o.call(command{key: o.op.Key}, func(r result) {
-		cmd := command{
-			kind: putGuarded, key: o.op.Key, guard: r.item.version,
-			list: append(r.item.elements[:len(r.item.elements):len(r.item.elements)], element),
+	o.call(replicated.Command{Key: o.op.Key}, func(r replicated.Result) {
+		cmd := replicated.Command{
+			Kind: replicated.PutGuarded, Key: o.op.Key, Guard: r.Item.Version,
+			List: append(slices.Clip(r.Item.Elements), element),
 		}
-		o.call(cmd, func(r result) {
-			if !r.ok {
+		o.call(cmd, func(r replicated.Result) {
+			if !r.OK {
 				o.add(element)
 				return
 			}
-			o.ok(o.op.Value, r.revision, r.revision)
+			o.ok(o.op.Value, r.Revision, r.Revision)
 		})
 	})
 }
 
-func (o *operation) transacted(r result) {
+func (o *operation) transacted(r replicated.Result) {
 	value := []byte{'['}
-	for i, m := range r.micros {
+	for i, m := range r.Micros {
 		if i > 0 {
 			value = append(value, ',')
 		}
-		if m.read {
-			value = append(append(append(value, `["r",`...), encode(m.key)...), ',')
-			value = listJSON(value, m.seen)
+		if m.Read {
+			value = append(append(append(value, `["r",`...), encode(m.Key)...), ',')
+			value = listJSON(value, m.Seen)
 		} else {
-			value = append(append(append(value, `["append",`...), encode(m.key)...), ',')
-			value = append(value, encode(m.element)...)
+			value = append(append(append(value, `["append",`...), encode(m.Key)...), ',')
+			value = append(value, encode(m.Element)...)
 		}
 		value = append(value, ']')
 	}
-	version := r.revision
-	if !containsAppend(r.micros) {
+	version := r.Revision
+	if !containsAppend(r.Micros) {
 		version = 0
 	}
-	o.ok(append(value, ']'), version, r.revision)
+	o.ok(append(value, ']'), version, r.Revision)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/faultline/faultline/harness/history"
+	"github.com/faultline/faultline/harness/sim/replicated"
 )
 
 // effect is the proof of a fault of the simulator: what a look at the nodes showed.
@@ -31,13 +32,13 @@ func (s *System) breakOrMend(op history.Op, done func(history.Op)) {
 	case history.FHeal:
 		s.healAll()
 	case history.FAwaitHealthy:
-		s.awaitWell(op, s.clock.now+wellBound, done)
+		s.awaitWell(op, s.Now()+wellBound, done)
 		return
 	case history.FMembers:
 		// What was still under way when the system was found well may have been committed since.
-		s.awaitWell(op, s.clock.now+wellBound, func(op history.Op) {
+		s.awaitWell(op, s.Now()+wellBound, func(op history.Op) {
 			if op.Type == history.OK {
-				op.Value = encode(s.members())
+				op.Value = encode(s.store.Members())
 			}
 			done(op)
 		})
@@ -54,7 +55,7 @@ func (s *System) breakOrMend(op history.Op, done func(history.Op)) {
 			op.Type, op.Error = history.Info, err.Error()
 		}
 	}
-	s.clock.after(s.latency(), func() { done(op) })
+	s.store.Clock.After(s.store.Latency(), func() { done(op) })
 }
 
 // fault begins or ends a fault.
@@ -67,7 +68,7 @@ func (s *System) fault(op history.Op) (json.RawMessage, error) {
 	if err := json.Unmarshal(op.Value, &f); err != nil {
 		return nil, fmt.Errorf("%s: %w", op.F, err)
 	}
-	var acted []*node
+	var acted []*replicated.Node
 	var err error
 	if start {
 		acted, err = s.startFault(family, &f)
@@ -79,14 +80,14 @@ func (s *System) fault(op history.Op) (json.RawMessage, error) {
 	}
 	f.Nodes = nil
 	for _, n := range acted {
-		f.Nodes = append(f.Nodes, n.name)
+		f.Nodes = append(f.Nodes, n.Name())
 	}
 	f.Proof = encode(s.look(family, acted))
 	return encode(f), nil
 }
 
 // startFault begins a fault on the nodes that its variant stands for now.
-func (s *System) startFault(family string, f *history.Fault) ([]*node, error) {
+func (s *System) startFault(family string, f *history.Fault) ([]*replicated.Node, error) {
 	nodes, err := s.targets(f.Variant)
 	if err != nil {
 		return nil, err
@@ -95,85 +96,51 @@ func (s *System) startFault(family string, f *history.Fault) ([]*node, error) {
 	case FamilyPartition:
 		if f.Variant == TargetClients {
 			for _, n := range nodes {
-				s.clientCut[n.id] = true
+				n.Outside.Cut = true
 			}
 			break
 		}
-		s.isolate(nodes, f.Variant == TargetOneWay)
+		s.store.Isolate(nodes, f.Variant == TargetOneWay)
 	case FamilyKill:
 		for _, n := range nodes {
-			s.kill(n)
+			s.store.Kill(n)
 		}
 	case FamilyPause:
 		for _, n := range nodes {
-			s.pause(n)
+			s.store.Pause(n)
 		}
 	default:
 		return nil, fmt.Errorf("the imagined nemesis has no fault %q", family)
 	}
-	s.changed()
+	s.store.Changed()
 	return nodes, nil
 }
 
-// isolate cuts nodes from all others: both ways, or only what they send.
-func (s *System) isolate(nodes []*node, oneWay bool) {
-	inside := make([]bool, len(s.nodes))
-	for _, n := range nodes {
-		inside[n.id] = true
-	}
-	for a := range s.cut {
-		for b := range s.cut[a] {
-			if inside[a] != inside[b] && (!oneWay || inside[a]) {
-				s.cut[a][b] = true
-			}
-		}
-	}
-}
-
 // stopFault ends every fault of a family.
-func (s *System) stopFault(family string) ([]*node, error) {
-	var acted []*node
+func (s *System) stopFault(family string) ([]*replicated.Node, error) {
+	var acted []*replicated.Node
 	switch family {
 	case FamilyPartition:
-		acted = s.uncut()
+		acted = s.store.Uncut()
 	case FamilyKill:
-		for _, n := range s.nodes {
-			if !n.up {
-				s.start(n)
+		for _, n := range s.store.Nodes() {
+			if !n.Up() {
+				s.store.Start(n)
 				acted = append(acted, n)
 			}
 		}
 	case FamilyPause:
-		for _, n := range s.nodes {
-			if n.paused {
-				s.resume(n)
+		for _, n := range s.store.Nodes() {
+			if n.Paused() {
+				s.store.Resume(n)
 				acted = append(acted, n)
 			}
 		}
 	default:
 		return nil, fmt.Errorf("the imagined nemesis has no fault %q", family)
 	}
-	s.changed()
+	s.store.Changed()
 	return acted, nil
-}
-
-// uncut removes all cuts and returns the nodes that had some.
-func (s *System) uncut() []*node {
-	var acted []*node
-	for _, n := range s.nodes {
-		had := s.clientCut[n.id]
-		s.clientCut[n.id] = false
-		for i := range s.nodes {
-			had = had || s.cut[n.id][i] || s.cut[i][n.id]
-		}
-		if had {
-			acted = append(acted, n)
-		}
-	}
-	for a := range s.cut {
-		clear(s.cut[a])
-	}
-	return acted
 }
 
 // healAll ends every fault.
@@ -187,86 +154,67 @@ func (s *System) healAll() {
 }
 
 // targets are the nodes that a variant stands for.
-func (s *System) targets(variant string) ([]*node, error) {
-	shuffled := make([]*node, len(s.nodes))
-	for i, k := range s.rand.Perm(len(s.nodes)) {
-		shuffled[i] = s.nodes[k]
+func (s *System) targets(variant string) ([]*replicated.Node, error) {
+	nodes := s.store.Nodes()
+	shuffled := make([]*replicated.Node, len(nodes))
+	for i, k := range s.store.Rand.Perm(len(nodes)) {
+		shuffled[i] = nodes[k]
 	}
 	switch variant {
 	case TargetLeader:
-		if s.leader == nil {
+		leader := s.store.Leader()
+		if leader == nil {
 			return nil, fmt.Errorf("%w: nobody leads", errNothing)
 		}
-		return []*node{s.leader}, nil
+		return []*replicated.Node{leader}, nil
 	case TargetOne, TargetOneWay, TargetClients:
 		return shuffled[:1], nil
 	case TargetMinority:
-		return shuffled[:max((len(s.nodes)-1)/2, 1)], nil
+		return shuffled[:max((len(nodes)-1)/2, 1)], nil
 	case TargetMajority:
-		return shuffled[:len(s.nodes)/2+1], nil
+		return shuffled[:len(nodes)/2+1], nil
 	case TargetAll:
-		return s.nodes, nil
+		return nodes, nil
 	}
 	return nil, fmt.Errorf("the imagined nemesis has no target %q", variant)
 }
 
 // look is the proof of what a fault of a family did, or what its end left.
-func (s *System) look(family string, nodes []*node) effect {
+func (s *System) look(family string, nodes []*replicated.Node) effect {
 	var e effect
 	for _, n := range nodes {
 		switch family {
 		case FamilyPartition:
-			if s.clientCut[n.id] || !s.hasAllPeers(n) {
-				e.Unreachable = append(e.Unreachable, n.name)
+			if n.Outside.Cut || !s.store.HasAllPeers(n) {
+				e.Unreachable = append(e.Unreachable, n.Name())
 			}
 		case FamilyKill:
-			e.Up, e.Starts = append(e.Up, n.up), append(e.Starts, n.starts)
+			e.Up, e.Starts = append(e.Up, n.Up()), append(e.Starts, n.Starts())
 		case FamilyPause:
-			e.Paused = append(e.Paused, n.paused)
+			e.Paused = append(e.Paused, n.Paused())
 		}
 	}
 	if family == FamilyPartition {
-		e.Dropped = s.dropped
+		e.Dropped = s.store.Dropped()
 	}
 	return e
-}
-
-func (s *System) hasAllPeers(n *node) bool {
-	for _, m := range s.nodes {
-		if s.cut[n.id][m.id] || s.cut[m.id][n.id] {
-			return false
-		}
-	}
-	return true
 }
 
 // awaitWell completes the operation when the system is well, or is not within its bound.
 func (s *System) awaitWell(op history.Op, end time.Duration, done func(history.Op)) {
 	switch {
-	case s.well():
+	case s.store.Well():
 		done(op)
-	case s.clock.now >= end:
+	case s.Now() >= end:
 		op.Type, op.Error = history.Info, "the system is not well after "+wellBound.String()
 		done(op)
 	default:
-		s.clock.after(wellPoll, func() { s.awaitWell(op, end, done) })
+		s.store.Clock.After(wellPoll, func() { s.awaitWell(op, end, done) })
 	}
 }
 
-// members is what each node says of itself.
-func (s *System) members() []history.MemberState {
-	var out []history.MemberState
-	for _, n := range s.nodes {
-		m := history.MemberState{
-			Node: n.name, Revision: n.replica.revision, HashRevision: n.replica.revision, Hash: n.replica.hash(), Version: "sim",
-		}
-		if s.leader != nil {
-			m.Leader = s.leader.name
-		}
-		if !n.up {
-			m = history.MemberState{Node: n.name, Error: "the node is down"}
-		}
-		out = append(out, m)
-	}
-	return out
-}
+// wellPoll is how often await-healthy looks, and wellBound how long.
+const (
+	wellPoll  = 20 * time.Millisecond
+	wellBound = 30 * time.Second
+)

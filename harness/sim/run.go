@@ -69,7 +69,7 @@ func (r *run) loop(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		if !r.asked {
-			op, w, status, err := r.dispatch.Next(r.s.clock.now)
+			op, w, status, err := r.dispatch.Next(r.s.Now())
 			switch {
 			case err != nil:
 				return err
@@ -81,12 +81,13 @@ func (r *run) loop(ctx context.Context) error {
 			}
 			r.asked, wake = true, op.Time
 		}
-		at, ok := r.s.clock.next()
+		at, ok := r.s.store.Clock.Next()
 		switch {
 		case wake > 0 && (!ok || wake < at):
-			r.s.clock.now, r.asked = wake, false
+			r.s.store.Clock.Pass(wake)
+			r.asked = false
 		case ok:
-			r.s.clock.step()
+			r.s.store.Clock.Step()
 		default:
 			return fmt.Errorf("%d operations are open, and nothing is to happen any more", r.dispatch.Open())
 		}
@@ -114,7 +115,7 @@ func (r *run) complete(completion history.Op) {
 	r.record(&completion)
 	r.summary.Count(completion)
 	r.asked = false
-	r.err = errors.Join(r.err, r.dispatch.Complete(r.s.clock.now, completion))
+	r.err = errors.Join(r.err, r.dispatch.Complete(r.s.Now(), completion))
 }
 
 func (r *run) record(op *history.Op) {

@@ -1,10 +1,10 @@
-package sim
+package replicated
 
 import "time"
 
-// clock is imagined time and what is to happen in it. Events of one moment happen in the order in which they
-// were planned.
-type clock struct {
+// Clock is imagined time and what is to happen in it. Events of one moment happen in the order in which they
+// were planned. The zero value is the beginning. Not safe for concurrent use.
+type Clock struct {
 	now    time.Duration
 	events []event // a binary heap, the soonest first
 	order  uint64
@@ -20,8 +20,14 @@ func (e *event) before(f *event) bool {
 	return e.at < f.at || (e.at == f.at && e.order < f.order)
 }
 
-// after plans an event.
-func (c *clock) after(d time.Duration, do func()) {
+// Now is the imagined time.
+func (c *Clock) Now() time.Duration { return c.now }
+
+// Pass lets time go on to a moment before which nothing is to happen.
+func (c *Clock) Pass(to time.Duration) { c.now = max(c.now, to) }
+
+// After plans an event.
+func (c *Clock) After(d time.Duration, do func()) {
 	c.order++
 	c.events = append(c.events, event{c.now + d, c.order, do})
 	h := c.events
@@ -35,16 +41,16 @@ func (c *clock) after(d time.Duration, do func()) {
 	}
 }
 
-// next is when the soonest event is; ok is false if there is none.
-func (c *clock) next() (at time.Duration, ok bool) {
+// Next is when the soonest event is; ok is false if there is none.
+func (c *Clock) Next() (at time.Duration, ok bool) {
 	if len(c.events) == 0 {
 		return 0, false
 	}
 	return c.events[0].at, true
 }
 
-// step goes on to the soonest event and makes it happen.
-func (c *clock) step() {
+// Step goes on to the soonest event and makes it happen.
+func (c *Clock) Step() {
 	h := c.events
 	e := h[0]
 	last := len(h) - 1

@@ -1,0 +1,194 @@
+package replicated
+
+import (
+	"errors"
+	"slices"
+)
+
+// What a call can end with, beside a result. Of refused and rejected calls a client says that they certainly did
+// nothing, because the store promises so.
+var (
+	ErrRefused  = errors.New("connection refused")
+	ErrRejected = errors.New("rejected: too many requests")
+	ErrReset    = errors.New("connection reset by peer")
+)
+
+// Path is a way by which requests reach a node: from the clients, or from another program of the same machine.
+type Path struct {
+	// Cut: what is sent, or arrives, is lost.
+	Cut bool
+	// Dropped counts what was.
+	Dropped int
+}
+
+// passes tells whether a message gets through now.
+func (p *Path) passes() bool {
+	if p.Cut {
+		p.Dropped++
+	}
+	return !p.Cut
+}
+
+// Carry has a message go by the path: arrive is called after its latency, or never.
+func (s *Cluster) Carry(p *Path, arrive func()) {
+	if !p.passes() {
+		return
+	}
+	s.Clock.After(s.Latency(), func() {
+		if p.passes() {
+			arrive()
+		}
+	})
+}
+
+// call is one request of a client to its node.
+type call struct {
+	s     *Cluster
+	path  *Path
+	n     *Node
+	cmd   Command
+	reply func(Result, error)
+	done  bool
+}
+
+// finish tells the client, once.
+func (c *call) finish(r Result, err error) {
+	if !c.done {
+		c.done = true
+		c.reply(r, err)
+	}
+}
+
+// Call sends a command to a node. reply may never be called: clients have time-outs.
+func (s *Cluster) Call(path *Path, n *Node, cmd Command, reply func(Result, error)) {
+	c := &call{s: s, path: path, n: n, cmd: cmd, reply: reply}
+	s.Carry(path, func() {
+		if !n.up {
+			s.Clock.After(s.Latency(), func() { c.finish(Result{}, ErrRefused) })
+			return
+		}
+		if len(n.calls) > 64 {
+			n.calls = slices.DeleteFunc(n.calls, func(c *call) bool { return c.done })
+		}
+		n.calls = append(n.calls, c)
+		s.at(n, c.arrive)
+	})
+}
+
+// answer sends the result from the node to its client.
+func (c *call) answer(r Result, err error) {
+	c.s.Carry(c.path, func() { c.finish(r, err) })
+}
+
+// arrive is the command at the client's node, which passes it to the leader.
+func (c *call) arrive() {
+	s := c.s
+	reads := c.cmd.Reads()
+	switch {
+	case s.flaw == StaleRead && reads && s.Chance(staleReadOnce):
+		r, _ := c.n.replica.evaluate(&c.cmd, false, false)
+		c.answer(r, nil)
+		return
+	case c.n.fork != nil:
+		r, e := c.n.fork.evaluate(&c.cmd, false, false)
+		if e != nil {
+			c.n.fork.apply(e)
+			r.Revision = c.n.fork.revision
+		}
+		c.answer(r, nil)
+		return
+	case s.flaw == FailedWriteSurfaces && !reads && s.Chance(surfacesOnce):
+		c.answer(Result{}, ErrRejected)
+		s.Clock.After(s.Between(0, surfacesMax), func() { s.perform(&c.cmd) })
+		return
+	case s.leader == nil || !s.reaches(c.n, s.leader):
+		c.n.waiting = append(c.n.waiting, c.arrive)
+		return
+	}
+	leader := s.leader
+	s.send(c.n, leader, func() { c.propose(leader) })
+}
+
+// propose is the command at the leader, which asks a majority before it commits.
+func (c *call) propose(leader *Node) {
+	s := c.s
+	if !s.leads(leader) {
+		return // lost on the way
+	}
+	s.Clock.After(s.Latency()+s.Latency(), func() {
+		s.at(leader, func() {
+			switch {
+			case s.leads(leader):
+				c.commit(leader)
+			case s.Chance(2) && !c.cmd.Reads():
+				// A follower has it: the next leader commits it, though nobody may be waiting any more.
+				s.limbo = append(s.limbo, func() { c.commit(s.leader) })
+			}
+		})
+	})
+}
+
+// commit performs the command, at this moment, and sends the result back.
+func (c *call) commit(leader *Node) {
+	s := c.s
+	if s.flaw == TornTransaction && s.torn(c, leader) {
+		return
+	}
+	r := s.perform(&c.cmd)
+	s.send(leader, c.n, func() { c.answer(r, nil) })
+}
+
+// perform evaluates a command and makes its change, as far as the bug lets it.
+func (s *Cluster) perform(cmd *Command) Result {
+	unseen := s.flaw == OwnAppendUnseen && s.Chance(unseenOnce)
+	r, e := s.store.evaluate(cmd, s.flaw == CasIgnoresGuard, unseen)
+	switch {
+	case e == nil:
+		return r
+	case s.flaw == LostWrite && s.Chance(lostWriteOnce):
+		r.Revision++
+		return r
+	case s.flaw == ElementLost && s.Chance(elementLostOnce):
+		for i := range e {
+			if n := len(e[i].Elements); n > 1 {
+				// Not the one that was just added: that would be a lost write.
+				at := s.Rand.IntN(n - 1)
+				e[i].Elements = slices.Delete(slices.Clone(e[i].Elements), at, at+1)
+			}
+		}
+	case s.flaw == DoubleApply && s.Chance(doubleOnce):
+		s.Clock.After(s.Between(doubleGapMin, doubleGapMax), func() { s.again(cmd) })
+	}
+	s.commit(e)
+	r.Revision = s.store.revision
+	return r
+}
+
+// again does a write a second time. A guarded write of a list, which would find its guard broken, adds its element again.
+func (s *Cluster) again(cmd *Command) {
+	if cmd.Kind == PutGuarded {
+		have := s.store.items[cmd.Key].Elements
+		s.commit(Entry{{Key: cmd.Key, Elements: append(slices.Clip(have), cmd.List[len(cmd.List)-1])}})
+		return
+	}
+	if _, e := s.store.evaluate(cmd, false, false); e != nil {
+		s.commit(e)
+	}
+}
+
+// torn performs a transaction in two halves, if there are two and the bug strikes.
+func (s *Cluster) torn(c *call, leader *Node) bool {
+	n := len(c.cmd.Micros)
+	if n < 2 || !s.Chance(tornOnce) {
+		return false
+	}
+	first, second := c.cmd, c.cmd
+	first.Micros, second.Micros = c.cmd.Micros[:n/2], c.cmd.Micros[n/2:]
+	head := s.perform(&first)
+	s.Clock.After(s.Between(0, tornGap), func() {
+		r := s.perform(&second)
+		r.Micros = append(head.Micros, r.Micros...)
+		s.send(leader, c.n, func() { c.answer(r, nil) })
+	})
+	return true
+}

@@ -1,0 +1,135 @@
+package replicated
+
+import (
+	"github.com/faultline/faultline/harness/history"
+)
+
+// Kill ends a node: what it was doing is lost, and its clients see their connections reset.
+func (s *Cluster) Kill(n *Node) {
+	n.up, n.paused = false, false
+	n.asleep, n.waiting, n.fork = nil, nil, nil
+	calls := n.calls
+	n.calls = nil
+	for _, c := range calls {
+		s.Clock.After(s.Latency(), func() { c.finish(Result{}, ErrReset) })
+	}
+	s.Changed()
+	s.tell(n)
+}
+
+// Start starts a killed node again, with all that it had applied.
+func (s *Cluster) Start(n *Node) {
+	if !n.up {
+		n.up = true
+		n.starts++
+		s.Changed()
+		s.tell(n)
+	}
+}
+
+// Pause stops a node; what reaches it waits.
+func (s *Cluster) Pause(n *Node) {
+	n.paused = true
+	s.Changed()
+	s.tell(n)
+}
+
+// Resume lets a paused node go on, with what has arrived since.
+func (s *Cluster) Resume(n *Node) {
+	if !n.paused {
+		return
+	}
+	n.paused = false
+	s.Changed()
+	asleep := n.asleep
+	n.asleep = nil
+	for _, act := range asleep {
+		s.at(n, act)
+	}
+	s.tell(n)
+}
+
+// Well tells whether no fault is in force and every node has applied everything.
+func (s *Cluster) Well() bool {
+	if s.leader == nil {
+		return false
+	}
+	for _, n := range s.nodes {
+		if n.applied < len(s.log) || n.Outside.Cut {
+			return false
+		}
+		for _, m := range s.nodes {
+			if !s.reaches(n, m) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Isolate cuts nodes from all others: both ways, or only what they send.
+func (s *Cluster) Isolate(nodes []*Node, oneWay bool) {
+	inside := make([]bool, len(s.nodes))
+	for _, n := range nodes {
+		inside[n.id] = true
+	}
+	for a := range s.cut {
+		for b := range s.cut[a] {
+			if inside[a] != inside[b] && (!oneWay || inside[a]) {
+				s.cut[a][b] = true
+			}
+		}
+	}
+}
+
+// Uncut removes all cuts, those from outside too, and returns the nodes that had some.
+func (s *Cluster) Uncut() []*Node {
+	var acted []*Node
+	for _, n := range s.nodes {
+		if n.Outside.Cut || !s.HasAllPeers(n) {
+			acted = append(acted, n)
+		}
+		n.Outside.Cut = false
+	}
+	for a := range s.cut {
+		clear(s.cut[a])
+	}
+	return acted
+}
+
+// HasAllPeers tells whether no message between a node and another is lost to a cut.
+func (s *Cluster) HasAllPeers(n *Node) bool {
+	for _, m := range s.nodes {
+		if s.cut[n.id][m.id] || s.cut[m.id][n.id] {
+			return false
+		}
+	}
+	return true
+}
+
+// Dropped is how many messages were lost to cuts since the beginning, those on the way from outside included.
+func (s *Cluster) Dropped() int {
+	sum := s.dropped
+	for _, n := range s.nodes {
+		sum += n.Outside.Dropped
+	}
+	return sum
+}
+
+// Members is what each node says of itself.
+func (s *Cluster) Members() []history.MemberState {
+	var out []history.MemberState
+	for _, n := range s.nodes {
+		m := history.MemberState{
+			Node: n.name, Revision: n.replica.revision, HashRevision: n.replica.revision, Hash: n.replica.hash(), Version: "sim",
+		}
+		if s.leader != nil {
+			m.Leader = s.leader.name
+		}
+		if !n.up {
+			m = history.MemberState{Node: n.name, Error: "the node is down"}
+		}
+		out = append(out, m)
+	}
+	return out
+}

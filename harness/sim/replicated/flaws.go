@@ -1,0 +1,36 @@
+package replicated
+
+import "time"
+
+// Flaw is a bug that the store can have. The zero value is none.
+type Flaw int
+
+// The flaws; package sim has them in a table, with what they do.
+const (
+	Healthy Flaw = iota
+	StaleRead
+	LostWrite
+	DoubleApply
+	CasIgnoresGuard
+	FailedWriteSurfaces
+	SplitBrain
+	ElementLost
+	OwnAppendUnseen
+	TornTransaction
+)
+
+// How often flaws strike: once in so many chances, and how late.
+const (
+	staleReadOnce   = 4
+	lostWriteOnce   = 40
+	doubleOnce      = 10
+	surfacesOnce    = 20
+	elementLostOnce = 30
+	unseenOnce      = 8
+	tornOnce        = 2
+
+	tornGap      = 10 * time.Millisecond
+	surfacesMax  = 200 * time.Millisecond
+	doubleGapMin = 5 * time.Millisecond
+	doubleGapMax = 300 * time.Millisecond
+)

@@ -1,0 +1,171 @@
+package replicated
+
+import (
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// Item is what a key holds: a register's one number, a list's elements, or an object. An item of version 0 does not
+// exist. Elements and objects are never changed in place.
+type Item struct {
+	Elements []int64
+	Object   any
+	Version  int64
+}
+
+// store is a state of all keys.
+type store struct {
+	revision int64
+	items    map[string]Item
+}
+
+func newStore() *store { return &store{revision: firstRevision, items: map[string]Item{}} }
+
+func (s *store) clone() *store { return &store{s.revision, maps.Clone(s.items)} }
+
+// Put is a key's new content.
+type Put struct {
+	Key      string
+	Elements []int64
+	Object   any
+	// Gone: the key was deleted.
+	Gone bool
+}
+
+// Entry is a committed change: what it wrote, at once. The first one of a log makes revision 2.
+type Entry []Put
+
+// firstRevision is that of an empty store.
+const firstRevision = 1
+
+// RevisionOf is the revision of a store that has applied so many entries of the log.
+func RevisionOf(applied int) int64 { return int64(applied) + firstRevision }
+
+// AppliedAt is how many entries of the log a store has applied at a revision.
+func AppliedAt(revision int64) int { return int(revision - firstRevision) }
+
+// apply makes a change. It gets the next revision.
+func (s *store) apply(e Entry) {
+	s.revision++
+	for _, p := range e {
+		if p.Gone {
+			delete(s.items, p.Key)
+			continue
+		}
+		s.items[p.Key] = Item{p.Elements, p.Object, s.revision}
+	}
+}
+
+// hash tells whether two stores hold the same.
+func (s *store) hash() uint64 {
+	h := fnv.New64a()
+	for _, k := range slices.Sorted(maps.Keys(s.items)) {
+		line := append([]byte(k), '=')
+		for _, e := range s.items[k].Elements {
+			line = append(strconv.AppendInt(line, e, 10), ',')
+		}
+		line = strconv.AppendInt(append(line, '@'), s.items[k].Version, 10)
+		h.Write(append(line, '\n'))
+	}
+	return h.Sum64()
+}
+
+// Command is one request to the store.
+type Command struct {
+	Kind Kind
+	Key  string
+	// Old and New are the numbers of a compare-and-set; New is a write's, too.
+	Old, New int64
+	// Guard is the version that a guarded write expects (0: the key must not exist), and List, Object or Gone what it writes.
+	Guard  int64
+	List   []int64
+	Object any
+	Gone   bool
+	Micros []Micro
+}
+
+// Kind is what a command does.
+type Kind int
+
+// The kinds of command.
+const (
+	ReadKey Kind = iota
+	WriteKey
+	SwapKey
+	PutGuarded
+	Transact
+)
+
+// Micro is a micro-operation of a transaction, and what it read.
+type Micro struct {
+	Read    bool
+	Key     string
+	Element int64
+	Seen    []int64
+}
+
+// Reads tells whether a command changes nothing, whatever it finds.
+func (c *Command) Reads() bool {
+	if c.Kind != Transact {
+		return c.Kind == ReadKey
+	}
+	return !slices.ContainsFunc(c.Micros, func(m Micro) bool { return !m.Read })
+}
+
+// Result is what came of a command.
+type Result struct {
+	Item     Item // as read, or as found by a compare
+	OK       bool // the compare found what it expected
+	Revision int64
+	Micros   []Micro
+}
+
+// evaluate tells what a command returns and what it would write, nil if nothing.
+func (s *store) evaluate(c *Command, ignoreGuard, ownUnseen bool) (Result, Entry) {
+	found := s.items[c.Key]
+	r := Result{Item: found, OK: true, Revision: s.revision}
+	switch c.Kind {
+	case ReadKey:
+		return r, nil
+	case WriteKey:
+		return r, Entry{{Key: c.Key, Elements: []int64{c.New}}}
+	case SwapKey:
+		if ignoreGuard || (found.Version != 0 && found.Elements[0] == c.Old) {
+			return r, Entry{{Key: c.Key, Elements: []int64{c.New}}}
+		}
+	case PutGuarded:
+		if ignoreGuard || found.Version == c.Guard {
+			return r, Entry{{c.Key, c.List, c.Object, c.Gone}}
+		}
+	case Transact:
+		var e Entry
+		r.Micros, e = s.transact(c.Micros, ownUnseen)
+		return r, e
+	}
+	r.OK = false
+	return r, nil
+}
+
+// transact evaluates the micro-operations in their order, each seeing the ones before.
+func (s *store) transact(micros []Micro, ownUnseen bool) ([]Micro, Entry) {
+	var e Entry
+	out := slices.Clone(micros)
+	for i, m := range micros {
+		at := slices.IndexFunc(e, func(p Put) bool { return p.Key == m.Key })
+		elements := s.items[m.Key].Elements
+		if at >= 0 && (!m.Read || !ownUnseen) {
+			elements = e[at].Elements
+		}
+		switch {
+		case m.Read:
+			out[i].Seen = elements
+		case at >= 0:
+			e[at].Elements = append(slices.Clip(elements), m.Element)
+		default:
+			e = append(e, Put{Key: m.Key, Elements: append(slices.Clip(elements), m.Element)})
+		}
+	}
+	return out, e
+}
