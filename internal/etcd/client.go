@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,12 +59,16 @@ func newClients(functions map[string]perform) harness.NewClients {
 		if !slices.Contains(Reads(), o.Read) {
 			return nil, fmt.Errorf("unknown kind of read %q for etcd (want %s)", o.Read, strings.Join(Reads(), " or "))
 		}
+		var config *tls.Config
+		if sec, ok := sys.(secured); ok {
+			config = sec.clientTLS()
+		}
 		return func(_ context.Context, _ history.Process, node string) (harness.Client, error) {
 			addr, err := e.ClientAddr(node)
 			if err != nil {
 				return nil, err
 			}
-			c, err := dial(node, addr, o.Timeout)
+			c, err := dial(node, addr, config, o.Timeout)
 			if err != nil {
 				return nil, err
 			}

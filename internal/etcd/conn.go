@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -16,7 +17,6 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 
@@ -50,6 +50,7 @@ const tcpRTOMaxMs = 44
 type conn struct {
 	node    string
 	addr    string
+	tls     *tls.Config // nil: plain text
 	timeout time.Duration
 
 	grpc *grpc.ClientConn
@@ -59,15 +60,15 @@ type conn struct {
 	dialErr error // of the last attempt to connect
 }
 
-func dial(node, addr string, timeout time.Duration) (*conn, error) {
-	c := &conn{node: node, addr: addr, timeout: timeout}
+func dial(node, addr string, secure *tls.Config, timeout time.Duration) (*conn, error) {
+	c := &conn{node: node, addr: addr, tls: secure, timeout: timeout}
 	return c, c.open()
 }
 
 // open makes a connection in the background, in place of the one there may have been.
 func (c *conn) open() error {
 	g, err := grpc.NewClient("passthrough:///"+c.addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(credentialsOf(c.tls)),
 		grpc.WithContextDialer(c.dialTCP),
 		grpc.WithNoProxy(),
 		grpc.WithDisableRetry(),

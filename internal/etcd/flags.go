@@ -77,20 +77,16 @@ func (s *System) arguments(ctx context.Context, m *member) ([]string, error) {
 	}
 	cluster := make([]string, len(s.members))
 	for i, o := range s.members {
-		cluster[i] = o.node.Name() + "=" + o.peerURL()
-	}
-	clients := m.clientURL()
-	if m.adminAddr() != m.clientAddr() {
-		clients += ",http://" + m.adminAddr()
+		cluster[i] = o.node.Name() + "=" + s.peerURL(o)
 	}
 	args := []string{
 		m.binary,
 		"--name=" + m.node.Name(),
 		"--data-dir=" + s.dataDir(),
-		"--listen-peer-urls=" + m.peerURL(),
-		"--initial-advertise-peer-urls=" + m.peerURL(),
-		"--listen-client-urls=" + clients,
-		"--advertise-client-urls=" + m.clientURL(),
+		"--listen-peer-urls=" + s.peerURL(m),
+		"--initial-advertise-peer-urls=" + s.peerURL(m),
+		"--listen-client-urls=" + strings.Join(s.listenClients(m), ","),
+		"--advertise-client-urls=" + s.url(m.clientAddr()),
 		"--initial-cluster=" + strings.Join(cluster, ","),
 		"--initial-cluster-token=" + s.o.Token,
 		"--initial-cluster-state=new",
@@ -98,5 +94,5 @@ func (s *System) arguments(ctx context.Context, m *member) ([]string, error) {
 		fmt.Sprintf("--election-timeout=%d", s.o.Election.Milliseconds()),
 		"--log-level=" + s.o.LogLevel,
 	}
-	return slices.Concat(args, granted, s.o.Args), nil // the user's last, so that they win
+	return slices.Concat(args, s.tlsArgs(), granted, s.o.Args), nil // the user's last, so that they win
 }

@@ -11,7 +11,6 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/faultline/faultline/harness/history"
 )
@@ -29,12 +28,18 @@ type answer struct {
 // ask connects to a member from its own node, through the control connection, so that faults of the network
 // under test are not in the way.
 func (s *System) ask(ctx context.Context, m *member, f func(ctx context.Context, conn *grpc.ClientConn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	return s.askFor(ctx, askTimeout, m, f)
+}
+
+// askFor is ask with a bound of its own.
+func (s *System) askFor(ctx context.Context, bound time.Duration, m *member, f func(ctx context.Context, conn *grpc.ClientConn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	conn, err := grpc.NewClient("passthrough:///"+m.adminAddr(),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(credentialsOf(s.tls)),
 		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return m.node.Dial(ctx, addr) }),
 		grpc.WithNoProxy(), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(responseBytesMax)),
 	)
 	if err != nil {
 		return err

@@ -102,8 +102,12 @@ func (n *localNode) Run(ctx context.Context, c control.Cmd) (control.Output, err
 	return out, err
 }
 
-func (n *localNode) Upload(context.Context, io.Reader, string, fs.FileMode) error {
-	return errors.New("not here")
+func (n *localNode) Upload(_ context.Context, from io.Reader, to string, mode fs.FileMode) error {
+	text, err := io.ReadAll(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(n.local(to), text, mode)
 }
 
 func (n *localNode) Download(_ context.Context, from string, w io.Writer) error {

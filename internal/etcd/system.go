@@ -5,6 +5,7 @@ package etcd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -47,6 +48,10 @@ type Options struct {
 	Election  time.Duration
 	// LogLevel is etcd's; default info.
 	LogLevel string
+	// TLS, where not nil, is used between members and with clients.
+	TLS *TLS
+	// Listen are further IP addresses at which each member serves clients: loopback ones, that something on its node uses.
+	Listen []string
 	// Args are further arguments of etcd; they win over the ones that the profile sets.
 	Args []string
 	// StartTimeout bounds how long the cluster may take to become healthy in Start; default 60 s.
@@ -58,6 +63,8 @@ type Options struct {
 type System struct {
 	o       Options
 	members []*member
+	// tls is how clients connect; nil: in plain text.
+	tls *tls.Config
 
 	mu sync.Mutex
 	// names are the nodes by the members' IDs, learned from their answers.
@@ -102,6 +109,10 @@ func New(o Options) (*System, error) {
 		return nil, fmt.Errorf("etcd: the election time-out (%v) must be at least five heartbeats (of %v), or etcd refuses to start", o.Election, o.Heartbeat)
 	}
 	s := &System{o: o, names: map[uint64]string{}}
+	var err error
+	if s.tls, err = o.TLS.config(); err != nil {
+		return nil, err
+	}
 	for _, n := range o.Nodes {
 		if s.member(n.Name()) != nil {
 			return nil, fmt.Errorf("etcd: node %s twice", n.Name())
@@ -161,14 +172,11 @@ func (s *System) prepare(ctx context.Context, m *member) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.node.Name(), err)
 	}
-	if _, err := m.node.Run(ctx, control.Cmd{Args: []string{"mkdir", "-p", s.o.Dir}, Idempotent: true}); err != nil {
-		return fmt.Errorf("etcd on %s: %w", m.node.Name(), err)
-	}
-	if _, err := m.node.Run(ctx, control.Cmd{Args: []string{"mkdir", "-m", "700", s.dir()}}); err != nil {
-		return fmt.Errorf("etcd on %s: the run's own folder: %w", m.node.Name(), err)
+	if err := s.mkdirOwn(ctx, m); err != nil {
+		return err
 	}
 	m.args = args // from here on there is something to stop and to remove
-	return nil
+	return s.sendTLS(ctx, m)
 }
 
 // start starts a node's process. A failure to start at all has the end of the log.
@@ -270,10 +278,6 @@ func (s *System) dir() string     { return path.Join(s.o.Dir, "etcd-"+s.o.Token)
 func (s *System) dataDir() string { return path.Join(s.dir(), "data") }
 func (s *System) logFile() string { return path.Join(s.dir(), "etcd.log") }
 
-func (m *member) peerURL() string {
-	return "http://" + net.JoinHostPort(m.node.Addr(), strconv.Itoa(peerPort))
-}
-func (m *member) clientURL() string { return "http://" + m.clientAddr() }
 func (m *member) clientAddr() string {
 	return net.JoinHostPort(m.node.Addr(), strconv.Itoa(clientPort))
 }
