@@ -155,9 +155,9 @@ type Declaration struct {
 	// Owner is the key of the object that a created one belongs to, Blocks: it keeps its owner from being deleted in the foreground.
 	Owner  string `json:"owner,omitempty"`
 	Blocks bool   `json:"blocks,omitempty"`
-	// ForMS is how long a job's pods run, in milliseconds; Fails, how many of each pod's attempts end in an error before one succeeds.
+	// ForMS is how long a job's pods run, in milliseconds; Exit is what they exit with.
 	ForMS int64 `json:"for_ms,omitempty"`
-	Fails int64 `json:"fails,omitempty"`
+	Exit  int64 `json:"exit,omitempty"`
 	// UID is in the completion of a create, and of a read or delete that found the object.
 	UID string `json:"uid,omitempty"`
 	// Given is what the server allocated: ip, port.
