@@ -177,16 +177,17 @@ func TestCountersProveWhatProbesCannot(t *testing.T) {
 		t.Fatal(err)
 	}
 	part := p.(*partition)
-	cut := Cut{On: "n1", From: "n2", Packets: 5}
+	seen := Cut{On: "n1", From: "n2", Packets: 5}
+	part.cuts = []cut{{Cut: seen, by: "n2"}}
 	for probe, proved := range map[string]bool{
 		errUnreachable.Error(): true, silent: true, connected: false, refused: false, "": true,
 	} {
-		cut.Probe = probe
-		if err := part.leaks([]Cut{cut}); (err == nil) != proved {
+		seen.Probe = probe
+		if err := part.leaks([]Cut{seen}); (err == nil) != proved {
 			t.Errorf("probe %q: %v, want proved %v", probe, err, proved)
 		}
 	}
-	if unshown([]Cut{{On: "n1", From: "n2", Probe: silent}}) == nil {
+	if part.unshown([]Cut{{On: "n1", From: "n2", Probe: silent}}) == nil {
 		t.Error("a silent probe whose packets no rule caught is taken for a proof")
 	}
 }

@@ -24,7 +24,11 @@ import (
 )
 
 // echoes is a system whose only component answers with what it hears, to nodes on one port and to clients on another.
-type echoes struct{ nodes []*cluster.Node }
+type echoes struct {
+	nodes []*cluster.Node
+	// inside are links beside the two between nodes and from the clients.
+	inside []harness.Link
+}
 
 const (
 	peerPort   = 7007
@@ -34,7 +38,7 @@ const (
 func (e *echoes) Name() string         { return "echoes" }
 func (e *echoes) Components() []string { return []string{"echo"} }
 func (e *echoes) Links() []harness.Link {
-	return []harness.Link{{Name: "peer", Ports: []int{peerPort}}, {Name: "client", Ports: []int{clientPort}, Outside: true}}
+	return append([]harness.Link{{Name: "peer", Ports: []int{peerPort}}, {Name: "client", Ports: []int{clientPort}, Outside: true}}, e.inside...)
 }
 
 // Leader is always the second node.
@@ -162,7 +166,7 @@ func realNodes(t *testing.T, n int) (*echoes, Env) {
 			t.Error(err)
 		}
 	})
-	e := &echoes{c.Nodes()}
+	e := &echoes{nodes: c.Nodes()}
 	env := Env{System: e, Clients: c.ClientAddr()}
 	for _, n := range c.Nodes() {
 		env.Nodes = append(env.Nodes, n)
@@ -418,4 +422,57 @@ func TestRealRun(t *testing.T) {
 		t.Errorf("%d final operations went well, want one of each of the 3 workers", finals)
 	}
 	e.nothingLeft(t)
+}
+
+// Links inside of real nodes are cut apart from each other and from those between nodes.
+func TestRealLocalFaults(t *testing.T) {
+	e, env := realNodes(t, 2)
+	e.inside = []harness.Link{
+		{Name: "store", Ports: []int{peerPort}, Local: "127.0.1.3"},
+		{Name: "spread", Ports: []int{clientPort}, Local: "127.0.1.3", Everywhere: true},
+	}
+	b := newBreaker(env, env.Scope(), Options{})
+	// heard tells who answers a node, at an address and port.
+	heard := func(name string) string {
+		var got []string
+		for _, to := range []string{"127.0.0.1", "127.0.1.2", "127.0.1.3", e.nodes[0].Addr(), e.nodes[1].Addr()} {
+			for _, port := range []int{peerPort, clientPort} {
+				if say(t.Context(), e.node(name).Dial, net.JoinHostPort(to, fmt.Sprint(port))) != nil {
+					got = append(got, fmt.Sprintf("%s:%d", strings.ReplaceAll(strings.ReplaceAll(to, e.nodes[0].Addr(), "n1"), e.nodes[1].Addr(), "n2"), port))
+				}
+			}
+		}
+		return strings.Join(got, " ")
+	}
+	for i, c := range []struct{ entry, want string }{
+		{"partition:one+drop+store", "127.0.1.3:7007"},
+		{"partition:one+reset+store", "127.0.1.3:7007"},
+		{"partition:one-way+drop+store", "127.0.1.3:7007"},
+		{"partition:one-way+reset+store", "127.0.1.3:7007"},
+		{"partition:one+drop+spread", "127.0.1.3:7008 n2:7008"},
+		{"partition:one+reset+spread", "127.0.1.3:7008 n2:7008"},
+		{"partition:one-way+reset+spread", "127.0.1.3:7008 n2:7008"},
+	} {
+		t.Run(c.entry, func(t *testing.T) {
+			id := fmt.Sprintf("partition-%d", i)
+			started, f := invoke(t, b, startOp(id, c.entry, "n1", "n2"))
+			if started.Type != history.OK || !slices.Equal(f.Nodes, []string{"n1"}) {
+				t.Errorf("start: %s %s on %v\n%s", started.Type, started.Error, f.Nodes, f.Proof)
+			}
+			if got := heard("n1"); got != c.want {
+				t.Errorf("n1 hears nothing from %q, want %q", got, c.want)
+			}
+			if got := heard("n2"); got != "" {
+				t.Errorf("n2 hears nothing from %q", got)
+			}
+			ended, f := invoke(t, b, stopOp(id, "partition"))
+			if ended.Type != history.OK {
+				t.Errorf("stop: %s %s\n%s", ended.Type, ended.Error, f.Proof)
+			}
+			if got := heard("n1"); got != "" {
+				t.Errorf("after it, n1 hears nothing from %q", got)
+			}
+			e.nothingLeft(t)
+		})
+	}
 }

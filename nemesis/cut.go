@@ -24,9 +24,11 @@ type CutProof struct {
 
 // Cut is one direction between two nodes, or from the clients to a node.
 type Cut struct {
-	// On is the node that does not hear From, a node or "clients".
+	// On is the node that does not hear From, a node or "clients". Where they are one node, it is cut from its own server at the
+	// loopback address To.
 	On   string `json:"on"`
 	From string `json:"from"`
+	To   string `json:"to,omitempty"`
 	// Probe is what a connection attempt through the cut met: silent (no answer within the bound), refused (a TCP
 	// reset), connected, or an error that says nothing about the cut. Absent where none was made.
 	Probe   string `json:"probe,omitempty"`
@@ -43,18 +45,28 @@ const (
 // clients is what the other end of an outside link is called.
 const clients = "clients"
 
-// cut is a Cut with what it takes to make it.
+// name is the cut in texts: "n2→n1", "n1→127.0.1.3 on n1".
+func (c Cut) name() string {
+	if c.To != "" {
+		return c.From + "→" + c.To + " on " + c.On
+	}
+	return c.From + "→" + c.On
+}
+
+// cut is a Cut with what it takes to make it and to try it.
 type cut struct {
-	on, from string
-	addr     string // of from
-	to       string // address and port to probe
+	Cut
+	// by is who tries a connection through it, a node or "clients", and dest where to. Empty: nobody can, since another cut already
+	// stops the attempt.
+	by, dest string
 	rule     control.CutRule
+	// place is where the rule is among those of its node.
+	place int
 }
 
 // plan turns a split into cuts, ordered by node.
 func (p *partition) plan(f *field, s Split) ([]cut, error) {
 	var cuts []cut
-	reset := p.words[way] == "reset"
 	for _, name := range sorted(p.scope.Nodes) {
 		n, err := f.node(name)
 		if err != nil {
@@ -66,30 +78,46 @@ func (p *partition) plan(f *field, s Split) ([]cut, error) {
 				if err != nil {
 					return nil, err
 				}
-				cuts = append(cuts, cut{name, other, o.Addr(), dest(n, l), control.CutRule{From: o.Addr(), Ports: l.Ports, Reset: reset}})
+				cuts = append(cuts, cut{Cut: Cut{On: name, From: other}, by: other, dest: dest(n.Addr(), l), rule: control.CutRule{From: o.Addr(), Ports: l.Ports}})
 			}
 		}
 		for _, l := range p.outside {
 			if slices.Contains(s.Apart, name) {
-				rule := control.CutRule{From: f.Clients, Ports: l.Ports, ServerOnly: true, Reset: reset}
-				cuts = append(cuts, cut{name, clients, f.Clients, dest(n, l), rule})
+				rule := control.CutRule{From: f.Clients, Ports: l.Ports, ServerOnly: true}
+				cuts = append(cuts, cut{Cut: Cut{On: name, From: clients}, by: clients, dest: dest(n.Addr(), l), rule: rule})
 			}
 		}
 	}
-	return cuts, nil
+	local, err := p.planLocal(f, s)
+	if err != nil {
+		return nil, err
+	}
+	return p.placed(append(cuts, local...)), nil
 }
 
-func dest(n harness.Node, l harness.Link) string {
+func dest(addr string, l harness.Link) string {
 	if len(l.Ports) == 0 {
 		return ""
 	}
-	return net.JoinHostPort(n.Addr(), strconv.Itoa(l.Ports[0]))
+	return net.JoinHostPort(addr, strconv.Itoa(l.Ports[0]))
+}
+
+// placed orders cuts by node and gives each its place there.
+func (p *partition) placed(cuts []cut) []cut {
+	slices.SortStableFunc(cuts, func(a, b cut) int { return strings.Compare(a.On, b.On) })
+	for i := range cuts {
+		cuts[i].rule.Reset = p.words[way] == "reset"
+		if i > 0 && cuts[i].On == cuts[i-1].On {
+			cuts[i].place = cuts[i-1].place + 1
+		}
+	}
+	return cuts
 }
 
 func (p *partition) rules() map[string][]control.CutRule {
 	rules := map[string][]control.CutRule{}
 	for _, c := range p.cuts {
-		rules[c.on] = append(rules[c.on], c.rule)
+		rules[c.On] = append(rules[c.On], c.rule)
 	}
 	return rules
 }
@@ -97,7 +125,7 @@ func (p *partition) rules() map[string][]control.CutRule {
 func (p *partition) cutNodes() []string {
 	var nodes []string
 	for _, c := range p.cuts {
-		nodes = append(nodes, c.on)
+		nodes = append(nodes, c.On)
 	}
 	return slices.Compact(nodes)
 }
@@ -108,7 +136,9 @@ func (p *partition) prove(ctx context.Context, f *field, id string) (CutProof, e
 	probes := make([]string, len(p.cuts))
 	var wg sync.WaitGroup
 	for i, c := range p.cuts {
-		wg.Go(func() { probes[i] = f.try(ctx, c) })
+		if c.by != "" {
+			wg.Go(func() { probes[i] = f.try(ctx, c) })
+		}
 	}
 	wg.Wait()
 
@@ -118,7 +148,7 @@ func (p *partition) prove(ctx context.Context, f *field, id string) (CutProof, e
 	_, err := until(waiting, pollEvery, func() (bool, error) {
 		counts, err := p.counts(ctx, f, id)
 		cuts = p.counted(counts)
-		return err != nil || unshown(cuts) == nil, err
+		return err != nil || p.unshown(cuts) == nil, err
 	})
 	for i := range cuts {
 		cuts[i].Probe = probes[i]
@@ -126,7 +156,7 @@ func (p *partition) prove(ctx context.Context, f *field, id string) (CutProof, e
 	if err != nil {
 		return CutProof{Cuts: cuts}, fmt.Errorf("read the counters: %w", err)
 	}
-	return CutProof{Cuts: cuts}, errors.Join(unshown(cuts), p.leaks(cuts))
+	return CutProof{Cuts: cuts}, errors.Join(p.unshown(cuts), p.leaks(cuts))
 }
 
 // undoneCut is what one node's rules had caught when they were undone, and whether they were gone already.
@@ -153,15 +183,15 @@ func (f *field) try(ctx context.Context, c cut) string {
 	var conn net.Conn
 	var err error
 	switch {
-	case c.from != clients:
+	case c.by != clients:
 		var n harness.Node
-		if n, err = f.node(c.from); err == nil {
-			conn, err = n.Dial(ctx, c.to)
+		if n, err = f.node(c.by); err == nil {
+			conn, err = n.Dial(ctx, c.dest)
 		}
 	case f.Dial != nil:
-		conn, err = f.Dial(ctx, c.to)
+		conn, err = f.Dial(ctx, c.dest)
 	default:
-		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", c.to)
+		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", c.dest)
 	}
 	if err == nil {
 		_ = conn.Close() // it only had to open
@@ -200,22 +230,20 @@ func (p *partition) counts(ctx context.Context, f *field, id string) (map[string
 func (p *partition) counted(counts map[string][]control.CutCount) []Cut {
 	cuts := make([]Cut, len(p.cuts))
 	for i, c := range p.cuts {
-		cuts[i] = Cut{On: c.on, From: c.from}
-		for _, n := range counts[c.on] {
-			if n.From == c.addr {
-				cuts[i].Packets += n.Packets
-			}
+		cuts[i] = c.Cut
+		if at := counts[c.On]; c.place < len(at) {
+			cuts[i].Packets = at[c.place].Packets
 		}
 	}
 	return cuts
 }
 
-// unshown doubts cuts that have caught nothing.
-func unshown(cuts []Cut) error {
+// unshown doubts cuts that have caught nothing, though they were tried.
+func (p *partition) unshown(cuts []Cut) error {
 	var idle []string
-	for _, c := range cuts {
-		if c.Packets == 0 {
-			idle = append(idle, c.From+"→"+c.On)
+	for i, c := range cuts {
+		if c.Packets == 0 && p.cuts[i].by != "" {
+			idle = append(idle, c.name())
 		}
 	}
 	if len(idle) > 0 {
@@ -228,12 +256,12 @@ func unshown(cuts []Cut) error {
 // A probe that could not be made says nothing; the counters must do.
 func (p *partition) leaks(cuts []Cut) error {
 	var bad []string
-	for _, c := range cuts {
+	for i, c := range cuts {
+		// A reset that meets the answer to a connection attempt goes to the server: the client hears nothing.
+		mute := p.words[way] != "reset" || p.cuts[i].rule.ClientOnly
 		switch {
-		case c.Probe == connected,
-			c.Probe == refused && p.words[way] != "reset",
-			c.Probe == silent && p.words[way] == "reset":
-			bad = append(bad, fmt.Sprintf("%s→%s %s", c.From, c.On, c.Probe))
+		case c.Probe == connected, c.Probe == refused && p.words[way] != "reset", c.Probe == silent && !mute:
+			bad = append(bad, c.name()+" "+c.Probe)
 		}
 	}
 	if len(bad) > 0 {

@@ -39,6 +39,8 @@ type world struct {
 	entered chan struct{}
 	// restarts counts StartComponent.
 	restarts int
+	// extra are links beside those of etcd.
+	extra []harness.Link
 }
 
 const clientsAddr = "10.0.0.254"
@@ -81,17 +83,12 @@ func (w *world) dial(ctx context.Context, from, to string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, _ := strconv.Atoi(port)
 	w.mu.Lock()
-	var caught *fakeRule
-	for _, n := range w.nodes {
-		for _, rules := range n.cuts {
-			for _, r := range rules {
-				p, _ := strconv.Atoi(port)
-				if n.addr == host && (r.From == "" || r.From == from) && slices.Contains(r.Ports, p) && !w.blunt {
-					caught = r
-				}
-			}
-		}
+	caught := w.rule(func(r *fakeRule, on string) bool { return r.stopsRequest(on, from, host, p) })
+	answered := caught == nil
+	if answered {
+		caught = w.rule(func(r *fakeRule, on string) bool { return r.stopsAnswer(on, from, host, p) })
 	}
 	if caught != nil {
 		caught.packets++
@@ -102,7 +99,7 @@ func (w *world) dial(ctx context.Context, from, to string) (net.Conn, error) {
 	case caught == nil:
 		a, b := net.Pipe()
 		return a, b.Close()
-	case caught.Reset && !mute:
+	case caught.Reset && !answered && !mute:
 		return nil, errors.New("ssh: rejected: connect failed (Connection refused)")
 	}
 	<-ctx.Done()
@@ -114,8 +111,8 @@ type plain struct{ w *world }
 
 func (plain) Name() string         { return "fake" }
 func (plain) Components() []string { return []string{"etcd", "proxy"} }
-func (plain) Links() []harness.Link {
-	return []harness.Link{{Name: "peer", Ports: []int{2380}}, {Name: "client", Ports: []int{2379}, Outside: true}}
+func (p plain) Links() []harness.Link {
+	return append([]harness.Link{{Name: "peer", Ports: []int{2380}}, {Name: "client", Ports: []int{2379}, Outside: true}}, p.w.extra...)
 }
 func (plain) Start(context.Context) error { return nil }
 func (plain) Stop(context.Context) error  { return nil }
@@ -170,6 +167,42 @@ func (l leading) Members(context.Context) ([]history.MemberState, error) {
 type fakeRule struct {
 	control.CutRule
 	packets uint64
+}
+
+// rule finds a rule in force.
+func (w *world) rule(is func(r *fakeRule, on string) bool) *fakeRule {
+	for _, n := range w.nodes {
+		for _, rules := range n.cuts {
+			for _, r := range rules {
+				if is(r, n.addr) && !w.blunt {
+					return r
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// stopsRequest tells whether a rule of the node at an address catches a connection attempt.
+func (r *fakeRule) stopsRequest(on, from, to string, port int) bool {
+	if r.ClientOnly || !slices.Contains(r.Ports, port) {
+		return false
+	}
+	if r.To != "" {
+		return on == from && to == r.To
+	}
+	return on == to && (r.From == "" || r.From == from)
+}
+
+// stopsAnswer tells whether it catches the answer to one.
+func (r *fakeRule) stopsAnswer(on, from, to string, port int) bool {
+	if r.ServerOnly || !slices.Contains(r.Ports, port) || on != from {
+		return false
+	}
+	if r.To != "" {
+		return to == r.To
+	}
+	return r.From == "" || r.From == to
 }
 
 type fakeNode struct {
@@ -290,7 +323,7 @@ func (n *fakeNode) CutCounts(_ context.Context, id string) ([]control.CutCount, 
 func (n *fakeNode) counts(id string) []control.CutCount {
 	var counts []control.CutCount
 	for _, r := range n.cuts[id] {
-		counts = append(counts, control.CutCount{From: r.From, Packets: r.packets, Bytes: 60 * r.packets})
+		counts = append(counts, control.CutCount{From: r.From, To: r.To, Packets: r.packets, Bytes: 60 * r.packets})
 	}
 	return counts
 }

@@ -28,7 +28,7 @@ var Faults = []Fault{
 			{"peer", link, "traffic between nodes (the default)"},
 			{"client", link, "traffic of the clients to the nodes set apart"},
 			{"both", link, "peer and client together"},
-			{"LINK", link, "another link of the system"},
+			{"LINK", link, "another link of the system; one inside of each node (apiserver-etcd) is cut on the nodes set apart"},
 		},
 		New: newPartition,
 	},

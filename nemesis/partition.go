@@ -21,16 +21,20 @@ type Partition struct {
 	Grudge Grudge `json:"grudge,omitempty"`
 	// Clients are the nodes that the clients' traffic does not reach.
 	Clients []string `json:"clients,omitempty"`
+	// Local are the nodes whose processes do not reach their own servers by the link.
+	Local []string `json:"local,omitempty"`
 }
 
 // partition cuts links. Every node drops (or resets) what arrives from those that it must not hear.
 type partition struct {
 	scope Scope
 	words choice
-	// inside and outside are the links to cut: between nodes, and from the clients.
-	inside, outside []harness.Link
+	// inside, outside and local are the links to cut: between nodes, from the clients, and inside of each node.
+	inside, outside, local []harness.Link
 	// open are the shapes and targets to draw from, where the request names neither.
 	open []string
+	// only is the half of the traffic that a one-way cut of a local link stops, and cuts are what is cut, both as start decided.
+	only direction
 	cuts []cut
 	// caught are the nodes whose rules stop has undone.
 	caught map[string]*undoneCut
@@ -45,16 +49,7 @@ func newPartition(s Scope, words choice) (action, error) {
 		return p, p.possible(words[target], words[shape])
 	}
 	var why error
-	for _, c := range []struct{ target, shape string }{
-		{"one", ""},
-		{"majority", ""},
-		{"leader", ""},
-		{"", "halves"},
-		{"", "minority-third"},
-		{"", "bridge"},
-		{"", "ring"},
-		{"", "one-way"},
-	} {
+	for _, c := range p.candidates() {
 		if err := p.possible(c.target, c.shape); err != nil {
 			if why == nil {
 				why = err
@@ -69,20 +64,44 @@ func newPartition(s Scope, words choice) (action, error) {
 	return p, nil
 }
 
+// aim is a target or a shape.
+type aim struct{ target, shape string }
+
+// candidates are what may be drawn where neither is named. Inside of nodes, shapes are meaningless, and all is no more than the sum
+// of its parts.
+func (p *partition) candidates() []aim {
+	if len(p.local) > 0 {
+		return []aim{{target: "one"}, {target: "majority"}, {target: "leader"}, {target: all}, {shape: "one-way"}}
+	}
+	return []aim{
+		{target: "one"},
+		{target: "majority"},
+		{target: "leader"},
+		{shape: "halves"},
+		{shape: "minority-third"},
+		{shape: "bridge"},
+		{shape: "ring"},
+		{shape: "one-way"},
+	}
+}
+
 // links finds the links that the word means.
 func (p *partition) links() error {
 	for _, l := range p.scope.Links {
 		switch w := p.words[link]; {
 		case l.Name == w, w == "both" && l.Outside, w == "both" && l.Name == p.peer(), w == "" && l.Name == p.peer():
-			if l.Outside {
+			switch {
+			case l.Outside:
 				p.outside = append(p.outside, l)
-			} else {
+			case l.Local != "":
+				p.local = append(p.local, l)
+			default:
 				p.inside = append(p.inside, l)
 			}
 		}
 	}
 	switch w := p.words[link]; {
-	case w == "both" && (len(p.inside) == 0 || len(p.outside) == 0), len(p.inside)+len(p.outside) == 0:
+	case w == "both" && (len(p.inside) == 0 || len(p.outside) == 0), len(p.inside)+len(p.outside)+len(p.local) == 0:
 		if w == "" {
 			w = "peer"
 		}
@@ -104,7 +123,7 @@ func (p *partition) peer() string {
 		if l.Name == "peer" {
 			return l.Name
 		}
-		if first == "" && !l.Outside {
+		if first == "" && !l.Outside && l.Local == "" {
 			first = l.Name
 		}
 	}
@@ -119,6 +138,11 @@ var leastOutside = map[string]int{"minority": 3, "minority-third": 4, "halves": 
 
 // possible says why a target and a shape (one of them may be empty) can't be done.
 func (p *partition) possible(t, sh string) error {
+	if len(p.local) > 0 {
+		if err := p.possibleLocal(sh); err != nil {
+			return err
+		}
+	}
 	words := strings.Trim(t+"+"+sh, "+")
 	need := 1
 	for _, w := range []string{t, sh} {
@@ -136,7 +160,7 @@ func (p *partition) possible(t, sh string) error {
 		return refuse(ErrImpossible, "partition:leader needs a system that can tell its leader")
 	case sh == "ring" && apart:
 		return refuse(ErrUsage, "partition:ring sets no node apart, so it can't cut off the clients: use the link peer")
-	case (sh == "bridge" || sh == "one-way") && len(p.inside) == 0:
+	case (sh == "bridge" || sh == "one-way") && len(p.inside)+len(p.local) == 0:
 		return refuse(ErrUsage, "partition:%s is between nodes: it can't cut the link %s alone", sh, p.words[link])
 	case sh == "ring" && t != "":
 		return refuse(ErrUsage, "partition:ring strikes every node alike: it can't be aimed at %q", t)
@@ -180,6 +204,7 @@ func (p *partition) start(ctx context.Context, f *field, fault *history.Fault) e
 	if err != nil {
 		return err
 	}
+	p.only = p.direction(d)
 	p.cuts, err = p.plan(f, s)
 	if err != nil {
 		return skip("%v", err)
@@ -242,7 +267,7 @@ func (p *partition) split(ctx context.Context, f *field, d Draw) (Split, error) 
 
 func (p *partition) detail(d Draw, s Split) Partition {
 	detail := Partition{Draw: d}
-	for _, l := range append(slices.Clone(p.inside), p.outside...) {
+	for _, l := range slices.Concat(p.inside, p.outside, p.local) {
 		detail.Links = append(detail.Links, l.Name)
 	}
 	if len(p.inside) > 0 {
@@ -250,6 +275,9 @@ func (p *partition) detail(d Draw, s Split) Partition {
 	}
 	if len(p.outside) > 0 {
 		detail.Clients = s.Apart
+	}
+	if len(p.local) > 0 {
+		detail.Local = s.Apart
 	}
 	return detail
 }
@@ -284,5 +312,5 @@ func (p *partition) stop(ctx context.Context, f *field, fault *history.Fault) er
 	case len(proof.UndoneByWatchdog) > 0:
 		return doubt("on %v the cut was gone before it was to be undone", proof.UndoneByWatchdog)
 	}
-	return unshown(proof.Cuts)
+	return p.unshown(proof.Cuts)
 }
