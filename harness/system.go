@@ -89,7 +89,9 @@ type Membership interface {
 
 // ComponentLeader is a System whose components elect leaders of their own.
 type ComponentLeader interface {
-	// LeaderOf is the node on which a component leads now.
+	// Electing are the components that do, in the order of Components. It can be asked before the system runs.
+	Electing() []string
+	// LeaderOf is the node on which a component, one of Electing, leads now.
 	LeaderOf(ctx context.Context, component string) (node string, err error)
 }
 
@@ -112,7 +114,7 @@ type Lag struct {
 
 // Mover is a System whose components can be made to use another node's server.
 type Mover interface {
-	// Movable are the components that can be moved.
+	// Movable are the components that can be moved. It can be asked before the system runs.
 	Movable() []string
 	// Move starts a node's component again so that it uses the server of another node; the node's own moves it back. Moving
 	// it to where it is is no error.
@@ -121,9 +123,18 @@ type Mover interface {
 
 // WriteWatcher is a System that can tell when one of its components writes.
 type WriteWatcher interface {
+	// Writers are the components whose writes can be told, the most telling one first. It can be asked before the system runs.
+	Writers() []string
 	// AwaitWrite returns after the n-th write (from 1) that a component makes after a change of what is declared, and says
 	// what was written; an error when ctx is done before.
 	AwaitWrite(ctx context.Context, component string, n int) (what string, err error)
+}
+
+// Companions is a System that runs more on each node than its components: processes that no fault strikes by itself, and that end and begin
+// with the node.
+type Companions interface {
+	// Companions are their names, in the order in which they are started, before the components. StartComponent starts them too.
+	Companions() []string
 }
 
 // Churner is a System in which objects can be made and removed that its components would act on.
