@@ -29,6 +29,17 @@ type Workload struct {
 	Kinds []string
 	// Clients makes the part that talks to the system.
 	Clients harness.NewClients
+	// Defaults are what flags mean for it that are not given.
+	Defaults Defaults
+}
+
+// Defaults are a workload's own; 0 stands for what is usual.
+type Defaults struct {
+	// Rate is operations per second over all workers: what changes the declared state of a whole cluster comes at another pace
+	// than reads and writes of registers.
+	Rate      float64
+	Keys      int
+	OpsPerKey int
 }
 
 // Options are the flags that shape a workload.
