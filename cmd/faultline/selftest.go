@@ -122,11 +122,8 @@ func selftestTrials(seeds int) []trial {
 	return out
 }
 
-// shapeOf is a workload's name without its system: what the simulator knows it by.
-func shapeOf(w workloads.Workload) string {
-	_, shape, _ := strings.Cut(w.Name, "/")
-	return shape
-}
+// shapeOf is what the simulator knows a workload by: those of the store itself have no system's name before them.
+func shapeOf(w workloads.Workload) string { return strings.TrimPrefix(w.Name, "etcd/") }
 
 func (t *trial) run(ctx context.Context, seed uint64) error {
 	t.By = map[string]int{}
@@ -157,7 +154,7 @@ func (t *trial) once(ctx context.Context, seed uint64) ([]checker.Result, error)
 		return nil, err
 	}
 	memory := system.Memory()
-	faults := nemesis.Package{Generator: sim.Faults(seed, selftestInterval)}
+	faults := nemesis.Package{Generator: system.Faults(seed, selftestInterval)}
 	_, err = sim.Run(ctx, harness.Test{
 		Concurrency: selftestConcurrency, History: memory,
 		Generator: nemesis.Phases(parts.Main, parts.Final, faults, nemesis.Shape{TimeLimit: selftestLimit, Quiet: selftestQuiet}),

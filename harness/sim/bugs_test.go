@@ -101,7 +101,7 @@ func simulate(t *testing.T, o sim.Options) history.Slice {
 	}
 	h := s.Memory()
 	summary, err := sim.Run(context.Background(), harness.Test{
-		Concurrency: concurrency, History: h, Generator: plan(mains[o.Workload](o.Seed), o.Seed, 10*time.Second),
+		Concurrency: concurrency, History: h, Generator: plan(s, mains[o.Workload](o.Seed), o.Seed, 10*time.Second),
 	}, s)
 	if err != nil {
 		t.Fatalf("%+v: %v", o, err)

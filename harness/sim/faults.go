@@ -25,19 +25,30 @@ const (
 	TargetClients  = "clients"
 )
 
+// What of a target a fault acts on: a component that is killed or paused (the store's member if none is named), or a link that is cut
+// (that between the nodes). Servers are there where the workload is of a system that has some.
+const (
+	ComponentStore  = "store"
+	ComponentServer = "server"
+	LinkPeer        = "peer"
+	LinkClients     = "clients-server"
+	LinkServerStore = "server-store"
+)
+
 // faults yields the start and the stop of one fault after the other.
 type faults struct {
 	interval time.Duration
 	seed     uint64
+	servers  bool
 	begun    bool
 	at       time.Duration // of the next operation
 	n        int           // operations dispatched: starts are even
 }
 
 // Faults yields faults for the nemesis, without end: one each interval, which lasts half of it. The n-th fault depends
-// on the seed alone. Give it to the nemesis with generator.NemesisOnly.
-func Faults(seed uint64, interval time.Duration) generator.Generator {
-	return &faults{interval: interval, seed: seed}
+// on the seed and on what the system has alone. Give it to the nemesis with generator.NemesisOnly.
+func (s *System) Faults(seed uint64, interval time.Duration) generator.Generator {
+	return &faults{interval: interval, seed: seed, servers: s.plane != nil}
 }
 
 func (f *faults) Next(ctx *generator.Context) (history.Op, generator.Status, generator.Generator) {
@@ -83,8 +94,25 @@ func (f *faults) draw(n int) history.Fault {
 	default:
 		targets = append(targets, TargetMajority, TargetAll)
 	}
+	variant := targets[r.IntN(len(targets))]
+	if f.servers {
+		variant = ofServers(family, variant, r)
+	}
 	return history.Fault{
 		ID: family + "-" + strconv.Itoa(n/len(families)+1), Family: family, Requested: family,
-		Variant: targets[r.IntN(len(targets))], Detail: json.RawMessage(`{"imagined":true}`),
+		Variant: variant, Detail: json.RawMessage(`{"imagined":true}`),
 	}
+}
+
+// ofServers makes half of the faults such of the servers.
+func ofServers(family, target string, r *rand.Rand) string {
+	switch {
+	case r.IntN(2) == 0:
+		return target
+	case family != FamilyPartition:
+		return target + "+" + ComponentServer
+	case target == TargetClients || target == TargetOneWay:
+		return target
+	}
+	return target + "+" + LinkServerStore
 }

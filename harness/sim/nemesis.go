@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/faultline/faultline/harness/history"
@@ -12,7 +14,7 @@ import (
 
 // effect is the proof of a fault of the simulator: what a look at the nodes showed.
 type effect struct {
-	// Unreachable are the nodes acted on that reach no majority, or that the clients do not reach.
+	// Unreachable are the nodes acted on that reach no majority, or that the clients, or the node's own server, do not reach.
 	Unreachable []string `json:"unreachable,omitempty"`
 	// Dropped is how many messages were lost to cuts since the run began.
 	Dropped int `json:"dropped,omitempty"`
@@ -68,142 +70,250 @@ func (s *System) fault(op history.Op) (json.RawMessage, error) {
 	if err := json.Unmarshal(op.Value, &f); err != nil {
 		return nil, fmt.Errorf("%s: %w", op.F, err)
 	}
-	var acted []*replicated.Node
-	var err error
+	a, err := s.aimOf(family, f.Variant)
+	if err != nil {
+		return nil, err
+	}
+	var acted []int
 	if start {
-		acted, err = s.startFault(family, &f)
+		acted, err = s.startFault(a)
 	} else {
-		acted, err = s.stopFault(family)
+		acted = s.stopFault(a)
 	}
 	if err != nil {
 		return nil, err
 	}
 	f.Nodes = nil
 	for _, n := range acted {
-		f.Nodes = append(f.Nodes, n.Name())
+		f.Nodes = append(f.Nodes, s.store.Nodes()[n].Name())
 	}
-	f.Proof = encode(s.look(family, acted))
+	f.Proof = encode(s.look(a, acted))
 	return encode(f), nil
 }
 
-// startFault begins a fault on the nodes that its variant stands for now.
-func (s *System) startFault(family string, f *history.Fault) ([]*replicated.Node, error) {
-	nodes, err := s.targets(f.Variant)
+// aim is what a fault acts on.
+type aim struct {
+	family, target string
+	// what is the component that is killed or paused, or the link that is cut.
+	what string
+}
+
+// aimOf reads a variant: a target, and after a plus what of it.
+func (s *System) aimOf(family, variant string) (aim, error) {
+	a := aim{family: family}
+	a.target, a.what, _ = strings.Cut(variant, "+")
+	switch family {
+	case FamilyPartition:
+		if a.target == TargetClients {
+			a.what = LinkClients
+		}
+		if a.what == "" {
+			a.what = LinkPeer
+		}
+	case FamilyKill, FamilyPause:
+		if a.what == "" {
+			a.what = ComponentStore
+		}
+	default:
+		return a, fmt.Errorf("the imagined nemesis has no fault %q", family)
+	}
+	switch a.what {
+	case LinkPeer, LinkClients, ComponentStore:
+		return a, nil
+	case LinkServerStore, ComponentServer:
+		if s.plane != nil {
+			return a, nil
+		}
+	}
+	return a, fmt.Errorf("the imagined system has no %q", a.what)
+}
+
+// process is what can be killed and paused.
+type process interface {
+	Up() bool
+	Paused() bool
+	Starts() int
+	Kill()
+	Start()
+	Pause()
+	Resume()
+}
+
+// process is a component's on a node.
+func (s *System) process(component string, node int) process {
+	if component == ComponentServer {
+		return s.plane.Servers()[node]
+	}
+	return s.store.Nodes()[node]
+}
+
+// path is a link that is not between nodes, at a node; nil for that which is.
+func (s *System) path(link string, node int) *replicated.Path {
+	switch {
+	case link == LinkServerStore:
+		return &s.plane.Servers()[node].Store
+	case link == LinkClients && s.plane != nil:
+		return &s.plane.Servers()[node].Outside
+	case link == LinkClients:
+		return &s.store.Nodes()[node].Outside
+	}
+	return nil
+}
+
+// startFault begins a fault on the nodes that its target stands for now.
+func (s *System) startFault(a aim) ([]int, error) {
+	nodes, err := s.targets(a.target)
 	if err != nil {
 		return nil, err
 	}
-	switch family {
-	case FamilyPartition:
-		if f.Variant == TargetClients {
-			for _, n := range nodes {
-				n.Outside.Cut = true
-			}
-			break
+	var isolated []*replicated.Node
+	for _, n := range nodes {
+		switch {
+		case a.family == FamilyKill:
+			s.process(a.what, n).Kill()
+		case a.family == FamilyPause:
+			s.process(a.what, n).Pause()
+		case a.what == LinkPeer:
+			isolated = append(isolated, s.store.Nodes()[n])
+		default:
+			s.path(a.what, n).Cut = true
 		}
-		s.store.Isolate(nodes, f.Variant == TargetOneWay)
-	case FamilyKill:
-		for _, n := range nodes {
-			s.store.Kill(n)
-		}
-	case FamilyPause:
-		for _, n := range nodes {
-			s.store.Pause(n)
-		}
-	default:
-		return nil, fmt.Errorf("the imagined nemesis has no fault %q", family)
 	}
+	s.store.Isolate(isolated, a.target == TargetOneWay)
 	s.store.Changed()
 	return nodes, nil
 }
 
-// stopFault ends every fault of a family.
-func (s *System) stopFault(family string) ([]*replicated.Node, error) {
-	var acted []*replicated.Node
-	switch family {
-	case FamilyPartition:
-		acted = s.store.Uncut()
-	case FamilyKill:
-		for _, n := range s.store.Nodes() {
-			if !n.Up() {
-				s.store.Start(n)
-				acted = append(acted, n)
-			}
+// stopFault ends every fault of a family on what it acts on, and tells where there was one.
+func (s *System) stopFault(aims ...aim) []int {
+	var acted []int
+	for n := range s.store.Nodes() {
+		was := false
+		for _, a := range aims {
+			was = s.undo(a, n) || was
 		}
-	case FamilyPause:
-		for _, n := range s.store.Nodes() {
-			if n.Paused() {
-				s.store.Resume(n)
-				acted = append(acted, n)
-			}
+		if was {
+			acted = append(acted, n)
 		}
-	default:
-		return nil, fmt.Errorf("the imagined nemesis has no fault %q", family)
+	}
+	if slices.ContainsFunc(aims, func(a aim) bool { return a.what == LinkPeer }) {
+		s.store.Join()
 	}
 	s.store.Changed()
-	return acted, nil
+	if s.plane != nil {
+		s.plane.Changed()
+	}
+	return acted
+}
+
+// undo ends a fault on a node, and tells whether there was one.
+func (s *System) undo(a aim, n int) bool {
+	switch a.family {
+	case FamilyKill:
+		p := s.process(a.what, n)
+		was := !p.Up()
+		p.Start()
+		return was
+	case FamilyPause:
+		p := s.process(a.what, n)
+		was := p.Paused()
+		p.Resume()
+		return was
+	}
+	path := s.path(a.what, n)
+	if path == nil {
+		return !s.store.HasAllPeers(s.store.Nodes()[n])
+	}
+	was := path.Cut
+	path.Cut = false
+	return was
 }
 
 // healAll ends every fault.
 func (s *System) healAll() {
-	for _, family := range []string{FamilyPartition, FamilyKill, FamilyPause} {
-		// They are all families that it knows.
-		if _, err := s.stopFault(family); err != nil {
-			panic(err)
-		}
+	links, components := []string{LinkPeer, LinkClients}, []string{ComponentStore}
+	if s.plane != nil {
+		links, components = append(links, LinkServerStore), append(components, ComponentServer)
 	}
+	s.stopFault(aims(FamilyPartition, links)...)
+	s.stopFault(aims(FamilyKill, components)...)
+	s.stopFault(aims(FamilyPause, components)...)
 }
 
-// targets are the nodes that a variant stands for.
-func (s *System) targets(variant string) ([]*replicated.Node, error) {
-	nodes := s.store.Nodes()
-	shuffled := make([]*replicated.Node, len(nodes))
-	for i, k := range s.store.Rand.Perm(len(nodes)) {
-		shuffled[i] = nodes[k]
+func aims(family string, whats []string) []aim {
+	out := make([]aim, len(whats))
+	for i, what := range whats {
+		out[i] = aim{family: family, what: what}
 	}
-	switch variant {
+	return out
+}
+
+// targets are the nodes that a target stands for.
+func (s *System) targets(target string) ([]int, error) {
+	nodes := len(s.store.Nodes())
+	shuffled := s.store.Rand.Perm(nodes)
+	switch target {
 	case TargetLeader:
 		leader := s.store.Leader()
 		if leader == nil {
 			return nil, fmt.Errorf("%w: nobody leads", errNothing)
 		}
-		return []*replicated.Node{leader}, nil
+		return []int{leader.ID()}, nil
 	case TargetOne, TargetOneWay, TargetClients:
 		return shuffled[:1], nil
 	case TargetMinority:
-		return shuffled[:max((len(nodes)-1)/2, 1)], nil
+		return shuffled[:max((nodes-1)/2, 1)], nil
 	case TargetMajority:
-		return shuffled[:len(nodes)/2+1], nil
+		return shuffled[:nodes/2+1], nil
 	case TargetAll:
-		return nodes, nil
+		all := make([]int, nodes)
+		for i := range all {
+			all[i] = i
+		}
+		return all, nil
 	}
-	return nil, fmt.Errorf("the imagined nemesis has no target %q", variant)
+	return nil, fmt.Errorf("the imagined nemesis has no target %q", target)
 }
 
-// look is the proof of what a fault of a family did, or what its end left.
-func (s *System) look(family string, nodes []*replicated.Node) effect {
+// look is the proof of what a fault did, or what its end left.
+func (s *System) look(a aim, nodes []int) effect {
 	var e effect
 	for _, n := range nodes {
-		switch family {
+		switch a.family {
 		case FamilyPartition:
-			if n.Outside.Cut || !s.store.HasAllPeers(n) {
-				e.Unreachable = append(e.Unreachable, n.Name())
+			path := s.path(a.what, n)
+			if path == nil && !s.store.HasAllPeers(s.store.Nodes()[n]) || path != nil && path.Cut {
+				e.Unreachable = append(e.Unreachable, s.store.Nodes()[n].Name())
 			}
 		case FamilyKill:
-			e.Up, e.Starts = append(e.Up, n.Up()), append(e.Starts, n.Starts())
+			p := s.process(a.what, n)
+			e.Up, e.Starts = append(e.Up, p.Up()), append(e.Starts, p.Starts())
 		case FamilyPause:
-			e.Paused = append(e.Paused, n.Paused())
+			e.Paused = append(e.Paused, s.process(a.what, n).Paused())
 		}
 	}
-	if family == FamilyPartition {
-		e.Dropped = s.store.Dropped()
+	if a.family == FamilyPartition {
+		e.Dropped = s.dropped()
 	}
 	return e
 }
 
+// dropped is how many messages were lost to cuts.
+func (s *System) dropped() int {
+	sum := s.store.Dropped()
+	if s.plane != nil {
+		sum += s.plane.Dropped()
+	}
+	return sum
+}
+
+// well tells whether no fault is in force and all is as it is to be.
+func (s *System) well() bool { return s.store.Well() && (s.plane == nil || s.plane.Well()) }
+
 // awaitWell completes the operation when the system is well, or is not within its bound.
 func (s *System) awaitWell(op history.Op, end time.Duration, done func(history.Op)) {
 	switch {
-	case s.store.Well():
+	case s.well():
 		done(op)
 	case s.Now() >= end:
 		op.Type, op.Error = history.Info, "the system is not well after "+wellBound.String()

@@ -105,7 +105,11 @@ func (r *run) invoke(op history.Op, w generator.Worker) {
 		r.s.breakOrMend(op, r.complete)
 		return
 	}
-	if err := r.s.invoke(op, op.Node, r.complete); err != nil {
+	invoke := r.s.invoke
+	if r.s.plane != nil {
+		invoke = r.s.plane.Invoke
+	}
+	if err := invoke(op, op.Node, r.complete); err != nil {
 		r.err = errors.Join(r.err, err)
 	}
 }

@@ -6,10 +6,12 @@
 package sim
 
 import (
-	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/faultline/faultline/harness/sim/controlplane"
 	"github.com/faultline/faultline/harness/sim/replicated"
 )
 
@@ -21,7 +23,8 @@ type Options struct {
 	Seed uint64
 	// Bug is the name of a row of Bugs; empty is a healthy system.
 	Bug string
-	// Workload is whose operations the clients speak: register (the default), set or append.
+	// Workload is whose operations the clients speak: register (the default), set or append, of the store itself; or kube/set, … of
+	// the API servers over it.
 	Workload string
 	// Timeout is how long a client waits for an operation; 0 is one second.
 	Timeout time.Duration
@@ -29,13 +32,21 @@ type Options struct {
 
 // System is the imagined system, with its clock. It is good for one Run. Not safe for concurrent use.
 type System struct {
-	store   *replicated.Cluster
+	store *replicated.Cluster
+	// plane are the API servers over the store; nil: the clients speak to the store.
+	plane   *controlplane.Plane
 	lists   bool // keys hold lists
 	timeout time.Duration
 }
 
+// planePrefix begins the names of the workloads of API servers.
+const planePrefix = "kube/"
+
+// spoken are the workloads whose operations the clients speak.
+var spoken = []string{"", "register", "set", "append", "kube/list", "kube/watch"}
+
 // ErrUnknownWorkload is one that the imagined clients do not speak.
-var ErrUnknownWorkload = errors.New("no workload of the simulator (want register, set or append)")
+var ErrUnknownWorkload = fmt.Errorf("no workload of the simulator (want one of %s)", strings.Join(spoken[1:], ", "))
 
 // New makes a system. The error is ErrUnknownBug or ErrUnknownWorkload.
 func New(o Options) (*System, error) {
@@ -43,9 +54,7 @@ func New(o Options) (*System, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch o.Workload {
-	case "", "register", "set", "append":
-	default:
+	if !slices.Contains(spoken, o.Workload) {
 		return nil, fmt.Errorf("%q: %w", o.Workload, ErrUnknownWorkload)
 	}
 	if o.Nodes == 0 {
@@ -54,7 +63,11 @@ func New(o Options) (*System, error) {
 	if o.Timeout == 0 {
 		o.Timeout = time.Second
 	}
-	return &System{store: replicated.New(o.Nodes, o.Seed, bug.store), lists: o.Workload == "set", timeout: o.Timeout}, nil
+	s := &System{store: replicated.New(o.Nodes, o.Seed, bug.store), lists: o.Workload == "set", timeout: o.Timeout}
+	if strings.HasPrefix(o.Workload, planePrefix) {
+		s.plane = controlplane.New(s.store, controlplane.Options{Flaw: bug.plane, Timeout: o.Timeout})
+	}
+	return s, nil
 }
 
 // Nodes are the names of the nodes, for harness.Test.

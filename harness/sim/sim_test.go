@@ -32,10 +32,10 @@ func registers(seed uint64, concurrency int) generator.Generator {
 }
 
 // plan is a run: clients under faults for a while, heal, wait, the members.
-func plan(main generator.Generator, seed uint64, limit time.Duration) generator.Generator {
+func plan(s *sim.System, main generator.Generator, seed uint64, limit time.Duration) generator.Generator {
 	once := func(f string) generator.Generator { return generator.NemesisOnly(generator.Once(history.Op{F: f})) }
 	return generator.Phases(
-		generator.TimeLimit(limit, generator.Any(generator.Clients(main), generator.NemesisOnly(sim.Faults(seed, 2*time.Second)))),
+		generator.TimeLimit(limit, generator.Any(generator.Clients(main), generator.NemesisOnly(s.Faults(seed, 2*time.Second)))),
 		once(history.FHeal), once(history.FAwaitHealthy), once(history.FMembers),
 	)
 }
@@ -52,7 +52,7 @@ func runFile(t *testing.T, seed uint64) ([]byte, harness.Summary) {
 		t.Fatal(err)
 	}
 	summary, err := sim.Run(context.Background(), harness.Test{
-		Concurrency: 6, History: w, Generator: plan(registers(seed, 6), seed, 30*time.Second),
+		Concurrency: 6, History: w, Generator: plan(s, registers(seed, 6), seed, 30*time.Second),
 	}, s)
 	if err != nil {
 		t.Fatal(err)

@@ -38,10 +38,11 @@ type Node struct {
 	// Outside is the way from the clients to it.
 	Outside Path
 
-	id     int
-	name   string
-	up     bool
-	paused bool
+	cluster *Cluster
+	id      int
+	name    string
+	up      bool
+	paused  bool
 	// starts counts how often it was started.
 	starts int
 	// replica is what it has applied of the log, which is less than all while it lags.
@@ -72,7 +73,7 @@ func New(nodes int, seed uint64, flaw Flaw) *Cluster {
 	}
 	for i := range nodes {
 		s.nodes = append(s.nodes, &Node{
-			id: i, name: "n" + strconv.Itoa(i+1), up: true, starts: 1, replica: newStore(),
+			cluster: s, id: i, name: "n" + strconv.Itoa(i+1), up: true, starts: 1, replica: newStore(),
 		})
 		s.cut[i] = make([]bool, nodes)
 	}
@@ -124,5 +125,10 @@ func (s *Cluster) Between(lo, hi time.Duration) time.Duration {
 
 // Latency is how long one message takes.
 func (s *Cluster) Latency() time.Duration {
-	return latencyMin + time.Duration(s.Rand.ExpFloat64()*float64(latencyMean))
+	return latencyMin + s.Exponential(latencyMean)
+}
+
+// Exponential is a random duration of an exponential distribution.
+func (s *Cluster) Exponential(mean time.Duration) time.Duration {
+	return time.Duration(s.Rand.ExpFloat64() * float64(mean))
 }

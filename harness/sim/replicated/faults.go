@@ -5,7 +5,8 @@ import (
 )
 
 // Kill ends a node: what it was doing is lost, and its clients see their connections reset.
-func (s *Cluster) Kill(n *Node) {
+func (n *Node) Kill() {
+	s := n.cluster
 	n.up, n.paused = false, false
 	n.asleep, n.waiting, n.fork = nil, nil, nil
 	calls := n.calls
@@ -18,7 +19,8 @@ func (s *Cluster) Kill(n *Node) {
 }
 
 // Start starts a killed node again, with all that it had applied.
-func (s *Cluster) Start(n *Node) {
+func (n *Node) Start() {
+	s := n.cluster
 	if !n.up {
 		n.up = true
 		n.starts++
@@ -28,14 +30,16 @@ func (s *Cluster) Start(n *Node) {
 }
 
 // Pause stops a node; what reaches it waits.
-func (s *Cluster) Pause(n *Node) {
-	n.paused = true
+func (n *Node) Pause() {
+	s := n.cluster
+	n.paused = n.up
 	s.Changed()
 	s.tell(n)
 }
 
 // Resume lets a paused node go on, with what has arrived since.
-func (s *Cluster) Resume(n *Node) {
+func (n *Node) Resume() {
+	s := n.cluster
 	if !n.paused {
 		return
 	}
@@ -82,19 +86,11 @@ func (s *Cluster) Isolate(nodes []*Node, oneWay bool) {
 	}
 }
 
-// Uncut removes all cuts, those from outside too, and returns the nodes that had some.
-func (s *Cluster) Uncut() []*Node {
-	var acted []*Node
-	for _, n := range s.nodes {
-		if n.Outside.Cut || !s.HasAllPeers(n) {
-			acted = append(acted, n)
-		}
-		n.Outside.Cut = false
-	}
+// Join removes all cuts between nodes.
+func (s *Cluster) Join() {
 	for a := range s.cut {
 		clear(s.cut[a])
 	}
-	return acted
 }
 
 // HasAllPeers tells whether no message between a node and another is lost to a cut.

@@ -1,9 +1,5 @@
 package replicated
 
-import (
-	"time"
-)
-
 // reaches tells whether messages pass between two nodes, both ways, and both are at work.
 func (s *Cluster) reaches(a, b *Node) bool {
 	return a.up && b.up && !a.paused && !b.paused && (a == b || (!s.cut[a.id][b.id] && !s.cut[b.id][a.id]))
@@ -125,7 +121,7 @@ func (s *Cluster) replicate(n *Node) {
 		return
 	}
 	s.send(s.leader, n, func() {
-		s.Clock.After(time.Duration(s.Rand.ExpFloat64()*float64(applyLagMean)), func() {
+		s.Clock.After(s.Exponential(applyLagMean), func() {
 			s.at(n, func() { s.catchUp(n, upTo) })
 		})
 	})

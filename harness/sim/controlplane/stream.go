@@ -1,0 +1,134 @@
+package controlplane
+
+import (
+	"errors"
+
+	"github.com/faultline/faultline/harness/history"
+)
+
+// viewing is a watch of a client on its way.
+type viewing struct {
+	*operation
+	request history.WatchRequest
+	out     history.Stream
+	w       *watcher
+	// revision is the last one that the stream told of.
+	revision int64
+}
+
+// watch performs a watch: what comes first depends on where it begins.
+func (o *operation) watch(v history.WatchRequest) {
+	s := &viewing{operation: o, request: v, out: history.Stream{From: v.From, Bookmarks: v.Bookmarks, End: "time"}}
+	o.p.store.Clock.After(millis(v.ForMS), s.end)
+	seen := o.session.last[o.op.Key]
+	switch {
+	case v.From == history.WatchPast && seen > 0:
+		past := o.session.past[o.op.Key]
+		s.after(past[o.p.store.Rand.IntN(len(past))])
+	case v.From == history.WatchResume && seen > 0:
+		s.after(seen)
+	case v.From == history.WatchNow:
+		s.now()
+	case v.From == history.WatchList:
+		s.initial()
+	default:
+		s.listed()
+	}
+}
+
+// after begins the stream after a revision that was seen.
+func (s *viewing) after(revision int64) {
+	s.out.After = revision
+	s.begin(func(r *request, w *watcher) { r.watch(w, revision) })
+}
+
+// now begins it with whatever the server has, as events that look like others.
+func (s *viewing) now() {
+	s.begin(func(r *request, w *watcher) {
+		at := w.s.revision()
+		for _, m := range w.s.objects(w.collection, at) {
+			w.carry(func() { s.out.Initial = append(s.out.Initial, m) })
+		}
+		r.watch(w, at)
+	})
+}
+
+// initial begins it with a state as new as the store, closed by a bookmark.
+func (s *viewing) initial() {
+	s.begin(func(r *request, w *watcher) {
+		l := listing{collection: w.collection, read: history.ReadQuorum}
+		r.list(l, func(p page) {
+			for _, m := range p.Objects {
+				w.carry(func() { s.out.Initial = append(s.out.Initial, m) })
+			}
+			w.carry(func() {
+				s.out.InitialAt, s.out.InitialDone = p.Revision, true
+				s.learn(p.Revision)
+			})
+			r.watch(w, p.Revision)
+		})
+	})
+}
+
+// listed begins it with a list, and a stream from there.
+func (s *viewing) listed() {
+	var got page
+	s.ask(func(r *request) {
+		r.list(listing{collection: s.op.Key, read: history.ReadQuorum}, func(p page) {
+			got = p
+			r.answer(nil)
+		})
+	}, func(err error) {
+		if err != nil {
+			s.broken(err)
+			return
+		}
+		s.out.Initial, s.out.InitialAt, s.out.InitialDone = got.Objects, got.Revision, true
+		s.learn(got.Revision)
+		s.begin(func(r *request, w *watcher) { r.watch(w, got.Revision) })
+	})
+}
+
+// begin asks for the stream.
+func (s *viewing) begin(act func(r *request, w *watcher)) {
+	s.w = &watcher{s: s.s, collection: s.op.Key, bookmarks: s.request.Bookmarks, deliver: s.event, end: s.ended}
+	s.ask(func(r *request) { act(r, s.w) }, s.broken)
+}
+
+func (s *viewing) learn(revision int64) {
+	s.revision = max(s.revision, revision)
+	s.session.saw(s.op.Key, revision)
+}
+
+func (s *viewing) event(e history.Event) {
+	s.out.Events = append(s.out.Events, e)
+	s.learn(e.Version)
+}
+
+// broken ends a stream that did not begin, or whose list failed.
+func (s *viewing) broken(err error) {
+	if errors.Is(err, errGone) {
+		delete(s.session.last, s.op.Key) // a new list is the way on
+		s.ended("gone")
+		return
+	}
+	s.ended("error: " + err.Error())
+}
+
+func (s *viewing) ended(why string) {
+	if !s.over {
+		s.out.End = why
+		s.end()
+	}
+}
+
+// end completes the operation with what was seen.
+func (s *viewing) end() {
+	if s.over {
+		return
+	}
+	if s.w != nil {
+		s.w.stop()
+	}
+	s.ok(s.out, 0, s.revision)
+}
