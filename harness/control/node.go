@@ -38,6 +38,10 @@ type ProcessState struct {
 	Status string `json:"status"`
 	// Exit says how it ended: "exit 1", "signal killed"; empty while it runs.
 	Exit string `json:"exit,omitempty"`
+	// Restarts counts how often it was started again after it had ended by itself, since Start.
+	Restarts int `json:"restarts,omitempty"`
+	// Restarting: it has ended by itself, and will be started again in a moment.
+	Restarting bool `json:"restarting,omitempty"`
 	// CPU is the processor time it used so far, user and system.
 	CPU time.Duration `json:"cpu_ns"`
 	// RSSBytes is its resident memory.

@@ -45,7 +45,7 @@ func (s state) save(r record) error { return WriteJSON(s.recordPath(r.Name), r) 
 // state asks the kernel how the process is.
 func (r record) state() control.ProcessState {
 	st := control.ProcessState{
-		Name: r.Name, PID: r.PID, StartTicks: r.StartTicks, Status: "exited", Exit: r.Exit,
+		Name: r.Name, PID: r.PID, StartTicks: r.StartTicks, Status: "exited", Exit: r.Exit, Restarts: r.Restarts,
 	}
 	now, err := readStat(r.PID)
 	if err == nil && now.startTicks == r.StartTicks && !now.dead() {
@@ -57,6 +57,7 @@ func (r record) state() control.ProcessState {
 		return st
 	}
 	st.CPU = r.Used
+	st.Restarting = r.Wanted && r.Restart > 0 && r.Supervisor.Alive()
 	if st.Exit == "" {
 		st.Exit = "unknown: its supervisor is gone"
 	}

@@ -1,0 +1,91 @@
+package kube
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/faultline/faultline/internal/etcd"
+)
+
+// profile is a set of times. Zero ones are left to the components' own defaults.
+type profile struct {
+	name string
+	// lease, renew and retry are the leader elections' of the controller manager and the scheduler.
+	lease, renew, retry time.Duration
+	// monitorGrace is how long a node may be silent before it is held to be dead, which is looked at every monitorPeriod. Nodes that
+	// died are then dealt with at evictions a second.
+	monitorGrace, monitorPeriod time.Duration
+	evictions                   float64
+	// toleration is how long pods stay on a node that is held to be dead.
+	toleration time.Duration
+	// nodeLease and nodeStatus are how the kubelet tells that it lives.
+	nodeLease, nodeStatus time.Duration
+	// podSync is the longest time between two looks of the kubelet at a pod.
+	podSync time.Duration
+	// etcd is etcd's profile.
+	etcd string
+}
+
+// The profiles: fast finds out about a death in seconds, so that a run of a minute has many; stock is what Kubernetes does
+// by itself; stress is fast over etcd's stress.
+const (
+	ProfileFast   = "fast"
+	ProfileStock  = "stock"
+	ProfileStress = "stress"
+)
+
+// fast is what the fast and the stress profile share.
+var fast = profile{
+	lease: 4 * time.Second, renew: 3 * time.Second, retry: time.Second,
+	monitorGrace: 8 * time.Second, monitorPeriod: 2 * time.Second, evictions: 1,
+	toleration: 2 * time.Second,
+	nodeLease:  8 * time.Second, nodeStatus: 2 * time.Second,
+	podSync: 10 * time.Second,
+}
+
+// profiles is the table of them, the default first.
+func profiles() []profile {
+	quick, stress := fast, fast
+	quick.name, quick.etcd = ProfileFast, etcd.ProfileStock
+	stress.name, stress.etcd = ProfileStress, etcd.ProfileStress
+	return []profile{quick, {name: ProfileStock, etcd: etcd.ProfileStock}, stress}
+}
+
+// Profiles are the names that Options.Profile may have, the default first.
+func Profiles() []string {
+	var names []string
+	for _, p := range profiles() {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+func profileOf(name string) (profile, error) {
+	all := profiles()
+	i := slices.IndexFunc(all, func(p profile) bool { return p.name == name })
+	if i < 0 {
+		return profile{}, fmt.Errorf("kube: unknown profile %q (want %s)", name, strings.Join(Profiles(), ", "))
+	}
+	return all[i], nil
+}
+
+// election are a component's flags for its leader election.
+func (p profile) election() []string {
+	return flagsOf(
+		"leader-elect-lease-duration", p.lease, "leader-elect-renew-deadline", p.renew, "leader-elect-retry-period", p.retry)
+}
+
+// flagsOf turns names and values into arguments, and leaves out those without a value.
+func flagsOf(namesAndValues ...any) []string {
+	var out []string
+	for i := 0; i+1 < len(namesAndValues); i += 2 {
+		value := fmt.Sprint(namesAndValues[i+1])
+		if value == "" || value == "0" || value == "0s" {
+			continue
+		}
+		out = append(out, fmt.Sprintf("--%s=%s", namesAndValues[i], value))
+	}
+	return out
+}
