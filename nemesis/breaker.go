@@ -19,6 +19,8 @@ import (
 const (
 	// actTimeout bounds the start or stop of a fault.
 	actTimeout = 30 * time.Second
+	// waitMax bounds how long a fault waits for its moment, and for its effect to show: while it does, no other fault starts or stops.
+	waitMax = 10 * time.Second
 	// healTimeout bounds the heal operation.
 	healTimeout = time.Minute
 )
@@ -58,7 +60,7 @@ func newBreaker(env Env, s Scope, o Options) *breaker {
 		probe = min(probe, max(o.Interval/10, 200*time.Millisecond))
 	}
 	return &breaker{
-		field:   field{Env: env, scope: s, probe: probe, count: 2 * probe},
+		field:   field{Env: env, scope: s, probe: probe, count: 2 * probe, wait: waitMax, moves: map[process]int{}},
 		turn:    make(chan struct{}, 1),
 		inForce: map[string]*inForce{},
 	}

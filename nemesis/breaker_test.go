@@ -153,6 +153,7 @@ func TestWhatIsNotProved(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(3)
+			w.components = append(w.components, "proxy")
 			n := breakerOf(w)
 			if c.before != nil {
 				c.before(w)

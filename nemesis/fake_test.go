@@ -38,7 +38,8 @@ type world struct {
 	// entered is told of each Cut that is held up.
 	entered chan struct{}
 	// restarts counts StartComponent.
-	restarts int
+	restarts   int
+	components []string
 	// extra are links beside those of etcd.
 	extra []harness.Link
 }
@@ -48,7 +49,7 @@ const clientsAddr = "10.0.0.254"
 var errUnreachable = errors.New("ssh: connection lost")
 
 func newWorld(n int) *world {
-	w := &world{leader: "n1", dead: map[string]bool{}}
+	w := &world{leader: "n1", dead: map[string]bool{}, components: []string{"etcd"}}
 	for i := 1; i <= n; i++ {
 		node := &fakeNode{w: w, name: "n" + strconv.Itoa(i), addr: "10.0.0." + strconv.Itoa(i), pid: 100 * i, cuts: map[string][]*fakeRule{}, caught: map[string][]control.CutCount{}}
 		node.procs = map[string]control.ProcessState{}
@@ -109,8 +110,8 @@ func (w *world) dial(ctx context.Context, from, to string) (net.Conn, error) {
 // plain is a System without optional abilities.
 type plain struct{ w *world }
 
-func (plain) Name() string         { return "fake" }
-func (plain) Components() []string { return []string{"etcd", "proxy"} }
+func (plain) Name() string           { return "fake" }
+func (p plain) Components() []string { return p.w.components }
 func (p plain) Links() []harness.Link {
 	return append([]harness.Link{{Name: "peer", Ports: []int{2380}}, {Name: "client", Ports: []int{2379}, Outside: true}}, p.w.extra...)
 }

@@ -51,10 +51,10 @@ var processWords = []Word{
 	{"one", target, "on a random node"},
 	{"minority", target, "on as many nodes as may fail"},
 	{"majority", target, "on the smallest majority"},
-	{"leader", target, "on the leader's node"},
+	{"leader", target, "on the node of the component's leader; of the system's, if it elects none"},
 	{"all", target, "on every node"},
 	{"NODE", target, "on that node (n2)"},
-	{"COMPONENT", component, "that component instead of the system's first"},
+	{"COMPONENT", component, "that component; otherwise one is drawn"},
 }
 
 // The kinds of words.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,10 @@ type field struct {
 	scope Scope
 	// probe bounds one connection attempt through a cut; count, how long counters may take to show the effect.
 	probe, count time.Duration
+	// wait is how long a fault may wait for its moment, or for its effect to show.
+	wait time.Duration
+	// moves counts how often a fault started a process again at another server: whoever killed it finds it running.
+	moves map[process]int
 }
 
 func (f *field) node(name string) (harness.Node, error) {
@@ -52,14 +57,23 @@ func (f *field) each(names []string, do func(i int, n harness.Node) error) error
 const leaderTimeout = 5 * time.Second
 
 // leader asks the system for its leader; that there is none makes the fault moot.
-func (f *field) leader(ctx context.Context) (string, error) {
-	l, ok := f.System.(harness.Leader)
-	if !ok {
+func (f *field) leader(ctx context.Context) (string, error) { return f.leaderOf(ctx, "") }
+
+// leaderOf asks for the leader of a component; for one that elects none, for the system's.
+func (f *field) leaderOf(ctx context.Context, component string) (string, error) {
+	var ask func(context.Context) (string, error)
+	if l, ok := f.System.(harness.Leader); ok {
+		ask = l.Leader
+	}
+	if l, ok := f.System.(harness.ComponentLeader); ok && slices.Contains(f.scope.Electing, component) {
+		ask = func(ctx context.Context) (string, error) { return l.LeaderOf(ctx, component) }
+	}
+	if ask == nil {
 		return "", skip("%s can't tell its leader", f.System.Name())
 	}
 	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
 	defer cancel()
-	name, err := l.Leader(ctx)
+	name, err := ask(ctx)
 	if err != nil {
 		return "", skip("no leader is known: %v", err)
 	}

@@ -3,6 +3,7 @@ package nemesis
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/control"
@@ -11,57 +12,91 @@ import (
 
 // kill ends processes with SIGKILL and starts them again. Start's proof: the very process that ran is gone. Stop's: another one
 // runs in its place.
-type kill struct{ strike }
+type kill struct {
+	strike
+	// moves are how often each process had been moved when it was killed; see field.moves.
+	moves map[process]int
+}
+
+// anyTarget are the targets that a bare kill or pause draws from.
+var anyTarget = []string{"one", "minority", "majority", "leader", all}
 
 func newKill(s Scope, words choice) (action, error) {
-	k, err := newStrike("kill", s, words)
-	return &kill{k}, err
+	k, err := newStrike("kill", s, words, s.Components, anyTarget)
+	return &kill{strike: k}, err
 }
 
 func (k *kill) start(ctx context.Context, f *field, fault *history.Fault) error {
 	if err := k.aim(ctx, f, fault, running, stopped); err != nil {
 		return err
 	}
-	return k.signal(ctx, f, fault, control.SIGKILL, exited)
+	proof, err := k.end(ctx, f)
+	fault.Proof = encode(proof)
+	return err
 }
 
-// stop starts what was killed. All at once: a system that lost its majority is not well before that many are back.
-func (k *kill) stop(ctx context.Context, f *field, fault *history.Fault) error {
-	nodes := k.nodes()
-	found, err := k.look(ctx, f, nodes)
-	if err != nil {
-		return fmt.Errorf("list the processes: %w", err)
+// end kills the processes that are hit.
+func (k *kill) end(ctx context.Context, f *field) (StrikeProof, error) {
+	k.moves = map[process]int{}
+	for _, h := range k.hit {
+		k.moves[h.process()] = f.moves[h.process()]
 	}
-	proof := StrikeProof{}
-	for i, node := range nodes {
-		if !k.mended[node] && found[i].Status == running && !same(k.hit[i].Before, found[i]) {
-			proof.UndoneByWatchdog = append(proof.UndoneByWatchdog, node)
+	return k.signal(ctx, f, control.SIGKILL, exited)
+}
+
+func (k *kill) stop(ctx context.Context, f *field, fault *history.Fault) error {
+	proof, err := k.restart(ctx, f)
+	fault.Proof = encode(proof)
+	return err
+}
+
+// restart starts what was killed. All nodes at once: a system that lost its majority is not well before that many are back. On one
+// node in the order of the names.
+func (k *kill) restart(ctx context.Context, f *field) (StrikeProof, error) {
+	proof := StrikeProof{Processes: k.hit}
+	before, err := k.lookAgain(ctx, f)
+	if err != nil {
+		return proof, err
+	}
+	for i, h := range k.hit {
+		// One that another fault moved runs since then, by that.
+		moved := f.moves[h.process()] > k.moves[h.process()]
+		if !k.mended[h.process()] && !moved && before[i].Status == running && !same(h.Before, before[i]) {
+			proof.UndoneByWatchdog = append(proof.UndoneByWatchdog, h.Node)
 		}
 	}
-	err = f.each(nodes, func(_ int, n harness.Node) error {
-		return f.System.StartComponent(ctx, n.Name(), k.component)
+	proof.UndoneByWatchdog = slices.Compact(proof.UndoneByWatchdog)
+	err = f.each(k.nodes(), func(_ int, n harness.Node) error {
+		for _, h := range k.hit {
+			if h.Node != n.Name() {
+				continue
+			}
+			if err := f.System.StartComponent(ctx, h.Node, h.Before.Name); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("start %s again: %w", k.component, err)
+		return proof, fmt.Errorf("start %s again: %w", k.what(), err)
 	}
-	if found, err = k.look(ctx, f, nodes); err != nil {
-		return fmt.Errorf("list the processes: %w", err)
+	now, err := k.lookAgain(ctx, f)
+	if err != nil {
+		return proof, err
 	}
 	var bad []string
-	for i, node := range nodes {
-		k.mended[node] = true
-		k.hit[i].Now = found[i]
-		if found[i].Status != running || same(k.hit[i].Before, found[i]) {
-			bad = append(bad, fmt.Sprintf("%s %s", node, describe(found[i])))
+	for i := range k.hit {
+		h := &k.hit[i]
+		h.Now, k.mended[h.process()] = now[i], true
+		if h.Now.Status != running || same(h.Before, h.Now) {
+			bad = append(bad, k.describe(*h))
 		}
 	}
-	proof.Processes = k.hit
-	fault.Proof = encode(proof)
 	switch {
 	case len(proof.UndoneByWatchdog) > 0:
-		return doubt("on %v %s ran again before it was to be started", proof.UndoneByWatchdog, k.component)
+		return proof, doubt("on %v %s ran again before it was to be started", proof.UndoneByWatchdog, k.what())
 	case len(bad) > 0:
-		return doubt("%s should run as a new process: %v", k.component, bad)
+		return proof, doubt("%s should run as a new process: %v", k.what(), bad)
 	}
-	return nil
+	return proof, nil
 }

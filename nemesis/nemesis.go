@@ -79,6 +79,15 @@ type Scope struct {
 	Links      []harness.Link
 	// Leader: the system can tell who leads.
 	Leader bool
+	// Electing are the components that elect leaders of their own, Movable those that can use another node's server, Writers those
+	// whose writes can be told.
+	Electing, Movable, Writers []string
+	// Companions are the processes that run on each node beside the components.
+	Companions []string
+	// CacheLink is the link that feeds the caches of the servers; empty: they have none.
+	CacheLink string
+	// Churns: objects can be made and removed that components would act on.
+	Churns bool
 	// NoClients: the address that the clients come from is not known.
 	NoClients bool
 }
@@ -89,10 +98,27 @@ func (e Env) Scope() Scope {
 	for _, n := range e.Nodes {
 		s.Nodes = append(s.Nodes, n.Name())
 	}
-	if e.System != nil {
-		s.Components = e.System.Components()
-		s.Links = e.System.Links()
-		_, s.Leader = e.System.(harness.Leader)
+	if e.System == nil {
+		return s
+	}
+	s.Components = e.System.Components()
+	s.Links = e.System.Links()
+	_, s.Leader = e.System.(harness.Leader)
+	_, s.Churns = e.System.(harness.Churner)
+	if l, ok := e.System.(harness.ComponentLeader); ok {
+		s.Electing = l.Electing()
+	}
+	if m, ok := e.System.(harness.Mover); ok {
+		s.Movable = m.Movable()
+	}
+	if w, ok := e.System.(harness.WriteWatcher); ok {
+		s.Writers = w.Writers()
+	}
+	if c, ok := e.System.(harness.Companions); ok {
+		s.Companions = c.Companions()
+	}
+	if c, ok := e.System.(harness.Caches); ok {
+		s.CacheLink = c.CacheLink()
 	}
 	return s
 }

@@ -14,7 +14,7 @@ import (
 type pause struct{ strike }
 
 func newPause(s Scope, words choice) (action, error) {
-	k, err := newStrike("pause", s, words)
+	k, err := newStrike("pause", s, words, s.Components, anyTarget)
 	return &pause{k}, err
 }
 
@@ -22,50 +22,56 @@ func (p *pause) start(ctx context.Context, f *field, fault *history.Fault) error
 	if err := p.aim(ctx, f, fault, running); err != nil {
 		return err
 	}
-	return p.signal(ctx, f, fault, control.SIGSTOP, stopped)
+	proof, err := p.signal(ctx, f, control.SIGSTOP, stopped)
+	fault.Proof = encode(proof)
+	return err
 }
 
 func (p *pause) stop(ctx context.Context, f *field, fault *history.Fault) error {
-	nodes := p.nodes()
-	found, err := p.look(ctx, f, nodes)
+	proof, err := p.resume(ctx, f)
+	fault.Proof = encode(proof)
+	return err
+}
+
+// resume lets go on what is still stopped.
+func (p *pause) resume(ctx context.Context, f *field) (StrikeProof, error) {
+	proof := StrikeProof{Processes: p.hit}
+	found, err := p.lookAgain(ctx, f)
 	if err != nil {
-		return fmt.Errorf("list the processes: %w", err)
+		return proof, err
 	}
-	proof := StrikeProof{}
-	continued := make([]bool, len(nodes))
-	err = f.each(nodes, func(i int, n harness.Node) error {
+	continued := make([]bool, len(p.hit))
+	err = p.eachHit(f, func(i int, n harness.Node) error {
 		// A process that another fault ended meanwhile is not this one's to continue.
 		if found[i].Status != stopped || !same(p.hit[i].Before, found[i]) {
 			p.hit[i].Now = found[i]
 			return nil
 		}
-		now, err := n.Signal(ctx, p.component, control.SIGCONT)
+		now, err := n.Signal(ctx, p.hit[i].Before.Name, control.SIGCONT)
 		if err == nil {
 			p.hit[i].Now, continued[i] = now, true
 		}
 		return err
 	})
 	var bad []string
-	for i, node := range nodes {
-		now := p.hit[i].Now
-		p.mended[node] = p.mended[node] || continued[i]
+	for i, h := range p.hit {
+		mended := p.mended[h.process()] || continued[i]
+		p.mended[h.process()] = mended
 		switch {
-		case now.Status == exited || !same(p.hit[i].Before, now): // ended meanwhile
-		case !p.mended[node] && now.Status == running:
-			proof.UndoneByWatchdog = append(proof.UndoneByWatchdog, node)
-		case now.Status != running:
-			bad = append(bad, fmt.Sprintf("%s %s", node, describe(now)))
+		case h.Now.Status == exited || !same(h.Before, h.Now): // ended meanwhile
+		case !mended && h.Now.Status == running:
+			proof.UndoneByWatchdog = append(proof.UndoneByWatchdog, h.Node)
+		case h.Now.Status != running:
+			bad = append(bad, p.describe(h))
 		}
 	}
-	proof.Processes = p.hit
-	fault.Proof = encode(proof)
 	switch {
 	case err != nil:
-		return fmt.Errorf("send SIGCONT to %s: %w", p.component, err)
+		return proof, fmt.Errorf("send SIGCONT to %s: %w", p.what(), err)
 	case len(proof.UndoneByWatchdog) > 0:
-		return doubt("on %v %s ran again before it was to be continued", proof.UndoneByWatchdog, p.component)
+		return proof, doubt("on %v %s ran again before it was to be continued", proof.UndoneByWatchdog, p.what())
 	case len(bad) > 0:
-		return doubt("%s should run again: %v", p.component, bad)
+		return proof, doubt("%s should run again: %v", p.what(), bad)
 	}
-	return nil
+	return proof, nil
 }

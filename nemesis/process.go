@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/control"
@@ -14,7 +15,8 @@ import (
 // Strike is the Detail of the completions of faults that strike processes.
 type Strike struct {
 	Draw
-	Component string `json:"component"`
+	// Component is the one that was struck; empty where every process of a node is.
+	Component string `json:"component,omitempty"`
 }
 
 // StrikeProof is the Proof of a fault that strikes processes: each process before, and as it is now.
@@ -32,6 +34,12 @@ type Struck struct {
 	Now    control.ProcessState `json:"now"`
 }
 
+// process is where a Struck runs, and its name.
+func (h Struck) process() process { return process{h.Node, h.Before.Name} }
+
+// process is a place for a process: a node, and its name there.
+type process struct{ node, name string }
+
 // The states that a node reports.
 const (
 	running = "running"
@@ -39,39 +47,48 @@ const (
 	exited  = "exited"
 )
 
-// strike is what faults that strike one component on several nodes have in common.
+// strike is what faults that strike processes on several nodes have in common.
 type strike struct {
-	family    string
-	scope     Scope
-	words     choice
-	component string
-	// open are the targets to draw from, where the request names none.
-	open []string
-	// hit are the processes struck, listed before they are; mended are the nodes on which stop did its work.
+	family string
+	scope  Scope
+	words  choice
+	// names are the processes to strike on each node, in the order in which they are started again.
+	names []string
+	// open are the targets to draw from, and components the components, where the request names none.
+	open, components []string
+	// hit are the processes struck, listed before they are; mended are those for which stop did its work.
 	hit    []Struck
-	mended map[string]bool
+	mended map[process]bool
 }
 
-func newStrike(family string, s Scope, words choice) (strike, error) {
-	k := strike{family: family, scope: s, words: words, component: words[component], mended: map[string]bool{}}
-	if k.component == "" {
-		if len(s.Components) == 0 {
-			return k, refuse(ErrImpossible, "%s needs a system with components: it has none", family)
-		}
-		k.component = s.Components[0]
+// newStrike strikes one of these components: the one named, or one drawn. The targets are those that may be drawn.
+func newStrike(family string, s Scope, words choice, components, targets []string) (strike, error) {
+	k := strike{family: family, scope: s, words: words, mended: map[process]bool{}}
+	switch c := words[component]; {
+	case c != "":
+		k.names = []string{c}
+	case len(components) == 0:
+		return k, refuse(ErrImpossible, "%s needs a system with components: it has none", family)
+	default:
+		k.names, k.components = components[:1], components
 	}
-	if t := words[target]; t != "" {
-		return k, k.possible(t)
+	return k, k.target(targets)
+}
+
+// target checks the target named, or finds those that may be drawn.
+func (k *strike) target(targets []string) error {
+	if t := k.words[target]; t != "" {
+		return k.possible(t)
 	}
-	for _, t := range []string{"one", "minority", "majority", "leader", all} {
+	for _, t := range targets {
 		if k.possible(t) == nil {
 			k.open = append(k.open, t)
 		}
 	}
 	if len(k.open) == 0 {
-		return k, k.possible("one")
+		return k.possible("one")
 	}
-	return k, nil
+	return nil
 }
 
 func (k *strike) possible(t string) error {
@@ -81,10 +98,19 @@ func (k *strike) possible(t string) error {
 		return refuse(ErrImpossible, "%s needs a node", k.family)
 	case t == "minority" && minorityOf(n) == 0:
 		return refuse(ErrImpossible, "%s:minority needs 3 nodes or more, and there are %d", k.family, n)
-	case t == "leader" && !k.scope.Leader:
+	case t == "leader" && !k.scope.Leader && len(k.led()) == 0:
 		return refuse(ErrImpossible, "%s:leader needs a system that can tell its leader", k.family)
 	}
 	return nil
+}
+
+// led are the components that may be struck and elect leaders of their own.
+func (k *strike) led() []string {
+	from := k.components
+	if len(from) == 0 {
+		from = k.names
+	}
+	return slices.DeleteFunc(slices.Clone(from), func(c string) bool { return !slices.Contains(k.scope.Electing, c) })
 }
 
 func (k *strike) draw(d deck, i int) ([]string, Draw) {
@@ -92,11 +118,21 @@ func (k *strike) draw(d deck, i int) ([]string, Draw) {
 	if t == "" {
 		t = d.pick("target", i, k.open)
 	}
-	return []string{t, k.component}, Draw{Order: d.order(i, k.scope.Nodes)}
+	c := k.names[0]
+	if from := k.components; len(from) > 0 {
+		if t == "leader" && !k.scope.Leader {
+			from = k.led()
+		}
+		c = d.pick("component", i, from)
+	}
+	return []string{t, c}, Draw{Order: d.order(i, k.scope.Nodes)}
 }
 
+// what is struck, in texts.
+func (k *strike) what() string { return strings.Join(k.names, ", ") }
+
 // aim finds the processes to strike: those of the target's nodes that are in one of the given states. One, a minority
-// and a majority are the first such nodes in the order drawn. None is moot.
+// and a majority are the first nodes in the order drawn that have any. None is moot.
 func (k *strike) aim(ctx context.Context, f *field, fault *history.Fault, states ...string) error {
 	var d Draw
 	if err := json.Unmarshal(fault.Detail, &d); err != nil {
@@ -113,7 +149,7 @@ func (k *strike) aim(ctx context.Context, f *field, fault *history.Fault, states
 	case "majority":
 		most = majorityOf(n)
 	case "leader":
-		leader, err := f.leader(ctx)
+		leader, err := f.leaderOf(ctx, k.names[0])
 		if err != nil {
 			return err
 		}
@@ -127,27 +163,38 @@ func (k *strike) aim(ctx context.Context, f *field, fault *history.Fault, states
 		return skip("the processes can't be listed: %v", err)
 	}
 	for i, node := range nodes {
-		if len(k.hit) < most && slices.Contains(states, found[i].Status) {
-			k.hit = append(k.hit, Struck{Node: node, Before: found[i], Now: found[i]})
+		if len(fault.Nodes) < most && k.take(node, found[i], states) {
 			fault.Nodes = append(fault.Nodes, node)
 		}
 	}
 	if len(k.hit) == 0 {
-		return skip("no %s is %s on %v", k.component, states[0], nodes)
+		return skip("no %s is %s on %v", k.what(), states[0], nodes)
 	}
 	slices.Sort(fault.Nodes)
-	fault.Detail = encode(Strike{d, k.component})
+	fault.Detail = encode(Strike{d, k.words[component]})
 	return nil
 }
 
-// look tells the state of the component on each node; the zero state where there is none.
-func (k *strike) look(ctx context.Context, f *field, nodes []string) ([]control.ProcessState, error) {
-	found := make([]control.ProcessState, len(nodes))
+// take adds the processes of a node that are in one of these states to those to strike; it tells whether there are any.
+func (k *strike) take(node string, found map[string]control.ProcessState, states []string) bool {
+	before := len(k.hit)
+	for _, name := range k.names {
+		if p, ok := found[name]; ok && slices.Contains(states, p.Status) {
+			k.hit = append(k.hit, Struck{Node: node, Before: p, Now: p})
+		}
+	}
+	return len(k.hit) > before
+}
+
+// look tells the state of the processes to strike on each node, by name.
+func (k *strike) look(ctx context.Context, f *field, nodes []string) ([]map[string]control.ProcessState, error) {
+	found := make([]map[string]control.ProcessState, len(nodes))
 	err := f.each(nodes, func(i int, n harness.Node) error {
+		found[i] = map[string]control.ProcessState{}
 		all, err := n.Processes(ctx)
 		for _, p := range all {
-			if p.Name == k.component {
-				found[i] = p
+			if slices.Contains(k.names, p.Name) {
+				found[i][p.Name] = p
 			}
 		}
 		return err
@@ -155,36 +202,62 @@ func (k *strike) look(ctx context.Context, f *field, nodes []string) ([]control.
 	return found, err
 }
 
+// lookAgain tells what each process that is hit is now; the zero state where there is none any more.
+func (k *strike) lookAgain(ctx context.Context, f *field) ([]control.ProcessState, error) {
+	nodes := k.nodes()
+	found, err := k.look(ctx, f, nodes)
+	if err != nil {
+		return nil, fmt.Errorf("list the processes: %w", err)
+	}
+	now := make([]control.ProcessState, len(k.hit))
+	for i, h := range k.hit {
+		now[i] = found[slices.Index(nodes, h.Node)][h.Before.Name]
+	}
+	return now, nil
+}
+
+// eachHit does something for every process that is hit, at once.
+func (k *strike) eachHit(f *field, do func(i int, n harness.Node) error) error {
+	var nodes []string
+	for _, h := range k.hit {
+		nodes = append(nodes, h.Node)
+	}
+	return f.each(nodes, do)
+}
+
 // signal sends a signal to every process that is hit, and proves that each is in the state wanted and still the
 // same process.
-func (k *strike) signal(ctx context.Context, f *field, fault *history.Fault, sig control.Signal, want string) error {
-	err := f.each(k.nodes(), func(i int, n harness.Node) error {
-		now, err := n.Signal(ctx, k.component, sig)
+func (k *strike) signal(ctx context.Context, f *field, sig control.Signal, want string) (StrikeProof, error) {
+	err := k.eachHit(f, func(i int, n harness.Node) error {
+		now, err := n.Signal(ctx, k.hit[i].Before.Name, sig)
 		if err == nil {
 			k.hit[i].Now = now
 		}
 		return err
 	})
-	fault.Proof = encode(StrikeProof{Processes: k.hit})
+	proof := StrikeProof{Processes: k.hit}
 	if err != nil {
-		return fmt.Errorf("send SIG%s to %s: %w", sig, k.component, err)
+		return proof, fmt.Errorf("send SIG%s to %s: %w", sig, k.what(), err)
 	}
 	var bad []string
 	for _, h := range k.hit {
 		if h.Now.Status != want || !same(h.Before, h.Now) {
-			bad = append(bad, fmt.Sprintf("%s %s", h.Node, describe(h.Now)))
+			bad = append(bad, k.describe(h))
 		}
 	}
 	if len(bad) > 0 {
-		return doubt("%s should be %s: %v", k.component, want, bad)
+		return proof, doubt("%s should be %s: %v", k.what(), want, bad)
 	}
-	return nil
+	return proof, nil
 }
 
+// nodes are those with a process that is hit, each once.
 func (k *strike) nodes() []string {
 	var nodes []string
 	for _, h := range k.hit {
-		nodes = append(nodes, h.Node)
+		if !slices.Contains(nodes, h.Node) {
+			nodes = append(nodes, h.Node)
+		}
 	}
 	return nodes
 }
@@ -194,6 +267,11 @@ func same(a, b control.ProcessState) bool {
 	return a.PID == b.PID && a.StartTicks == b.StartTicks
 }
 
-func describe(p control.ProcessState) string {
-	return fmt.Sprintf("%s (pid %d, started at tick %d)", p.Status, p.PID, p.StartTicks)
+// describe says what a process that is hit is now.
+func (k *strike) describe(h Struck) string {
+	place := h.Node
+	if len(k.names) > 1 {
+		place += " " + h.Before.Name
+	}
+	return fmt.Sprintf("%s %s (pid %d, started at tick %d)", place, h.Now.Status, h.Now.PID, h.Now.StartTicks)
 }

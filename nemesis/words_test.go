@@ -9,9 +9,10 @@ import (
 	"github.com/faultline/faultline/harness"
 )
 
-// scopeOf is n nodes of a system like etcd.
+// scopeOf is n nodes of a system like etcd, with a component more.
 func scopeOf(n int) Scope {
 	s := newWorld(n).env().Scope()
+	s.Components = append(s.Components, "proxy")
 	return s
 }
 
