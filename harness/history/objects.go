@@ -15,7 +15,7 @@ type ObjectChange struct {
 	Object string `json:"object"`
 	// Number is the object's content; every change of a run has another one.
 	Number int64 `json:"number,omitempty"`
-	// Expect, in an update or delete, is the version that the object must have; 0: any.
+	// Expect, in an update or delete, is the version that the object must have; 0: any; in an invocation ExpectSeen.
 	Expect int64 `json:"expect,omitempty"`
 	// Refused is in an ok completion whose change was not made: "exists" (create), "absent" (update, delete),
 	// "conflict" (another version than expected). It was read from the current state.
