@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,4 +41,92 @@ func (s *System) namespacesUnwell(ctx context.Context) []problem {
 		}
 	}
 	return nil
+}
+
+var (
+	deployments = appsv1.SchemeGroupVersion.WithResource("deployments")
+	pods        = corev1.SchemeGroupVersion.WithResource("pods")
+)
+
+// Churn makes n objects in a namespace of its own, by turns Deployments of one pod and pods, and deletes them again at once, before most components have
+// acted on them. It does not wait for what must end before they are gone.
+func (s *System) Churn(ctx context.Context, n int) (string, error) {
+	s.mu.Lock()
+	first := s.churned
+	s.churned += n
+	s.mu.Unlock()
+	for i := range n {
+		if err := s.makeChurn(ctx, first+i); err != nil {
+			return "", fmt.Errorf("make %s: %w", churnName(first+i), err)
+		}
+	}
+	for i := range n {
+		if err := s.deleteChurn(ctx, first+i); err != nil {
+			return "", fmt.Errorf("delete %s: %w", churnName(first+i), err)
+		}
+	}
+	return fmt.Sprintf("made and deleted %d Deployments and %d pods in namespace %s", (n+1-first%2)/2, (n+first%2)/2, churnNamespace), nil
+}
+
+func churnName(i int) string { return fmt.Sprintf("churn-%d", i) }
+
+func (s *System) makeChurn(ctx context.Context, i int) error {
+	return s.write(ctx, func(ctx context.Context, n *node) error {
+		var err error
+		if i%2 == 0 {
+			err = n.control.Create(ctx, deployments, churnNamespace, "", churnDeployment(churnName(i)), nil, metav1.CreateOptions{})
+		} else {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: churnName(i)}, Spec: churnPod()}
+			err = n.control.Create(ctx, pods, churnNamespace, "", pod, nil, metav1.CreateOptions{})
+		}
+		if apierrors.IsAlreadyExists(err) {
+			return nil // by an attempt whose answer was lost
+		}
+		return err
+	})
+}
+
+func (s *System) deleteChurn(ctx context.Context, i int) error {
+	resource := pods
+	if i%2 == 0 {
+		resource = deployments
+	}
+	background := metav1.DeletePropagationBackground
+	return s.write(ctx, func(ctx context.Context, n *node) error {
+		err := n.control.Delete(ctx, resource, churnNamespace, churnName(i), nil, metav1.DeleteOptions{PropagationPolicy: &background})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return err
+	})
+}
+
+// write tries something that may be done more than once through one API server after the other, until one has done it.
+func (s *System) write(ctx context.Context, f func(ctx context.Context, n *node) error) error {
+	var errs []error
+	for _, n := range s.nodes {
+		err := f(ctx, n)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", n.Name(), err))
+	}
+	return errors.Join(errs...)
+}
+
+func churnPod() corev1.PodSpec {
+	var grace int64 = 1
+	return corev1.PodSpec{TerminationGracePeriodSeconds: &grace, Containers: []corev1.Container{{Name: "main", Image: "faultline.test/churn:1"}}}
+}
+
+func churnDeployment(name string) *appsv1.Deployment {
+	var one int32 = 1
+	labels := map[string]string{"app": name}
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &one, Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: churnPod()},
+		},
+	}
 }

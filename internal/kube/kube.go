@@ -110,6 +110,10 @@ type System struct {
 	seen    revisions
 
 	observer *observe.Observer
+
+	mu sync.Mutex
+	// churned is how many objects Churn has made.
+	churned int
 }
 
 // node is one node and what runs on it.
@@ -138,6 +142,8 @@ var (
 	_ harness.Membership      = (*System)(nil)
 	_ harness.Caches          = (*System)(nil)
 	_ harness.Mover           = (*System)(nil)
+	_ harness.WriteWatcher    = (*System)(nil)
+	_ harness.Churner         = (*System)(nil)
 	_ harness.Companions      = (*System)(nil)
 	_ api.Servers             = (*System)(nil)
 )
