@@ -13,9 +13,10 @@ import (
 
 // LinearizableOptions choose what is promised.
 type LinearizableOptions struct {
-	// Model is ModelLinearizable or ModelSerializable; empty takes it from Read.
+	// Model is ModelLinearizable, ModelSerializable or ModelCached; empty takes it from Read.
 	Model string
-	// Read is the kind of read that the clients did.
+	// Read is the kind of read that the clients did. Those that ask for a revision (history.ReadAtLeast, history.ReadExact) ask for the
+	// highest version or revision that their process has seen in what it completed before; one that has seen nothing asks for nothing.
 	Read string
 	// IgnoreVersions: the system's versions and revisions are no promise and are not looked at. Otherwise each write that has a
 	// version must have a higher one than every write of its key before it, and reads return the version with the value;
@@ -38,7 +39,9 @@ type LinearizableOptions struct {
 //     lost-write: it had been overwritten, and nobody ever saw that write or a later one.
 //   - cas-mismatch: a compare-and-set succeeded on another value than the expected one, or was refused on that.
 //   - version-mismatch: a version stands for two values, or versions fall. non-monotonic-read: they fall for one process on
-//     one member (ModelSerializable only).
+//     one member (ModelSerializable and ModelCached).
+//   - older-than-asked, wrong-revision: a read asked for a revision, and got an older state, or that of another one. wrong-snapshot: it
+//     is not the state at its revision (ModelCached only). time-travel: it is older than what another server had shown; allowed.
 //   - nonlinearizable: none of these, and yet no order of the operations explains what was seen.
 //
 // The error is ErrUnknownModel.
@@ -47,11 +50,11 @@ func Linearizable(o LinearizableOptions) (Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return linearizable{model, o.IgnoreVersions}, nil
+	return linearizable{model, o.Read, o.IgnoreVersions}, nil
 }
 
 type linearizable struct {
-	model          string
+	model, read    string
 	ignoreVersions bool
 }
 
@@ -72,6 +75,10 @@ type LinearizableDetail struct {
 	Unsearched int `json:"unsearched,omitempty"`
 	// States are how many states the searches kept.
 	States int64 `json:"states"`
+	// Staleness and TimeTravel are of reads from caches: how far they were behind, and how many were older than what another server had
+	// shown.
+	Staleness  *Staleness `json:"staleness,omitempty"`
+	TimeTravel int        `json:"time_travel,omitempty"`
 }
 
 // listedKeysMax bounds the keys that Failing, Undecided and the reasons list.
@@ -88,7 +95,7 @@ func (l linearizable) Check(ctx context.Context, src history.Source, b Budget) (
 		ctx, cancel = context.WithTimeout(ctx, b.Time)
 		defer cancel()
 	}
-	j := &linearizableJudge{allowStale: l.model == ModelSerializable, d: LinearizableDetail{Model: l.model}, blamed: map[int64]bool{}}
+	j := &linearizableJudge{allowStale: l.model != ModelLinearizable, d: LinearizableDetail{Model: l.model}, blamed: map[int64]bool{}}
 	registers, err := j.f.registersOf(ctx, src)
 	if err != nil {
 		return Result{}, err
@@ -102,7 +109,12 @@ func (l linearizable) Check(ctx context.Context, src history.Source, b Budget) (
 		j.f.unknown("nothing to check: no operation on a register")
 	}
 	if j.allowStale {
-		if err := j.monotone(ctx, src, registers); err != nil {
+		if err := j.monotone(ctx, src, registers, l.model); err != nil {
+			return Result{}, err
+		}
+	}
+	if l.model == ModelCached && !l.ignoreVersions {
+		if err := j.views(ctx, src, registers, l.read); err != nil {
 			return Result{}, err
 		}
 	}
@@ -271,6 +283,9 @@ func (j *linearizableJudge) summary() string {
 	}
 	if j.d.BySearch > 0 {
 		parts = append(parts, count(j.d.BySearch, "key", "keys")+" by search")
+	}
+	if s := j.d.Staleness; s != nil && s.Reads > 0 {
+		parts = append(parts, "reads: "+s.String())
 	}
 	return strings.Join(parts, ", ")
 }

@@ -15,7 +15,7 @@ func Set() Checker { return set{ModelLinearizable} }
 
 // SetOptions choose what reads of a set promise.
 type SetOptions struct {
-	// Model is ModelLinearizable or ModelSerializable; empty takes it from Read.
+	// Model is ModelLinearizable, ModelSerializable or ModelCached; empty takes it from Read.
 	Model string
 	// Read is the kind of read that the clients did.
 	Read string
@@ -134,7 +134,7 @@ func (s set) Check(ctx context.Context, src history.Source, _ Budget) (Result, e
 	if err != nil {
 		return Result{}, err
 	}
-	j := setJudge{f: &f, names: n, complete: src.Complete(), finalFrom: last, allowStale: s.model == ModelSerializable}
+	j := setJudge{f: &f, names: n, complete: src.Complete(), finalFrom: last, allowStale: s.model != ModelLinearizable}
 	for _, key := range slices.Sorted(maps.Keys(sets)) {
 		j.judge(sets[key])
 	}
