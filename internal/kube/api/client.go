@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 )
 
 // DefaultTimeout is the deadline of a call where none is asked for. It is longer than an election of etcd, so that a call can
@@ -138,7 +139,9 @@ func (c *Client) Close() error {
 // that went well (net/http, encodeAndWriteHeaders), and writes nothing of a request before. So a request that ended without it was never sent.
 type sent struct{ n atomic.Int32 }
 
+// A request's context also keeps client-go from logging: what went wrong is in its error.
 func (s *sent) traced(ctx context.Context) context.Context {
+	ctx = klog.NewContext(ctx, klog.Logger{})
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { s.n.Add(1) }})
 }
 
