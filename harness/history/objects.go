@@ -22,6 +22,10 @@ type ObjectChange struct {
 	Refused string `json:"refused,omitempty"`
 }
 
+// ExpectSeen stands in an invocation for the version that the process saw last of the object, or for any if it saw none: which one that is
+// depends on the run, and the completion has it.
+const ExpectSeen = -1
+
 // Kinds of read, in ListRequest.Read and as --read has them.
 const (
 	ReadQuorum  = "quorum"   // reflects every write acknowledged before
