@@ -19,12 +19,9 @@ import (
 	"github.com/faultline/faultline/internal/kube/api"
 )
 
-// ReadList is the kind of read that lists with a selector instead of getting an object: as fresh, but answered from the server's cache
-// once that is known to be recent enough (KEP-2340). The other kinds are history.ReadQuorum, ….
-const ReadList = "list"
-
-// RegisterReads are the kinds of read of registers, the default first.
-func RegisterReads() []string { return append(SetReads(), ReadList) }
+// RegisterReads are the kinds of read of registers, the default first. history.ReadList is answered from the server's cache once that is known to be recent
+// enough (KEP-2340).
+func RegisterReads() []string { return append(SetReads(), history.ReadList) }
 
 // SetReads are the kinds of read of sets, the default first.
 func SetReads() []string {
