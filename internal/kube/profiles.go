@@ -20,6 +20,9 @@ type profile struct {
 	evictions                   float64
 	// toleration is how long pods stay on a node that is held to be dead.
 	toleration time.Duration
+	// managerRate is how many requests a second the controller manager may make; twice as many at once. With what it takes by itself (20)
+	// it needs five seconds to begin.
+	managerRate int
 	// nodeLease and nodeStatus are how the kubelet tells that it lives.
 	nodeLease, nodeStatus time.Duration
 	// podSync is the longest time between two looks of the kubelet at a pod.
@@ -40,8 +43,8 @@ const (
 var fast = profile{
 	lease: 4 * time.Second, renew: 3 * time.Second, retry: time.Second,
 	monitorGrace: 8 * time.Second, monitorPeriod: 2 * time.Second, evictions: 1,
-	toleration: 2 * time.Second,
-	nodeLease:  8 * time.Second, nodeStatus: 2 * time.Second,
+	toleration: 2 * time.Second, managerRate: 200,
+	nodeLease: 8 * time.Second, nodeStatus: 2 * time.Second,
 	podSync: 10 * time.Second,
 }
 

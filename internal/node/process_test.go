@@ -254,3 +254,98 @@ func TestProcessorTimeOutlivesTheProcess(t *testing.T) {
 		t.Errorf("it had used %v while it ran; after its end: %+v, %v", st.CPU, end, err)
 	}
 }
+
+// supervised waits until the record of a process is as it should be.
+func supervised(t *testing.T, ctx context.Context, s state, name, what string, is func(control.ProcessState) bool) control.ProcessState {
+	t.Helper()
+	var st control.ProcessState
+	err := await(ctx, 10*time.Second, what, func() (bool, error) {
+		r, _, err := s.record(name)
+		st = r.state()
+		return is(st), err
+	})
+	if err != nil {
+		t.Fatalf("%v; it is %+v", err, st)
+	}
+	return st
+}
+
+// TestRestartsAreCountedAndKillsAreFinal: what ends by itself is started again and counted, also when somebody else killed it; what
+// was killed through the supervisor stays dead until it is started, and its count begins anew.
+func TestRestartsAreCountedAndKillsAreFinal(t *testing.T) {
+	ctx, s := newState(t)
+	p := control.Process{Name: "worker", Args: []string{"sleep", "1000"}, Restart: 20 * time.Millisecond}
+	st := mustStart(t, ctx, s, p)
+	for i := range 3 {
+		if err := unix.Kill(st.PID, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		before := st
+		st = supervised(t, ctx, s, "worker", "a restart", func(now control.ProcessState) bool {
+			return now.Status == "running" && now.PID != before.PID
+		})
+		if st.Restarts != i+1 || st.Restarting {
+			t.Errorf("after end %d: %+v", i+1, st)
+		}
+	}
+	dead, err := signalTo(ctx, s, "worker", control.SIGKILL)
+	if err != nil || dead.Status != "exited" || dead.Restarting {
+		t.Fatalf("killed: %+v, %v", dead, err)
+	}
+	// No supervisor is left that could start it.
+	if r, _, err := s.record("worker"); err != nil || r.Supervisor.Alive() || r.Wanted {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if st := mustStart(t, ctx, s, p); st.Status != "running" || st.Restarts != 0 {
+		t.Errorf("started again: %+v", st)
+	}
+}
+
+// TestWaitForARestartIsTold: between its end and its next start a process is neither running nor dead.
+func TestWaitForARestartIsTold(t *testing.T) {
+	ctx, s := newState(t)
+	mustStart(t, ctx, s, control.Process{Name: "flaky", Args: []string{"false"}, Restart: time.Hour})
+	st := supervised(t, ctx, s, "flaky", "its end", func(now control.ProcessState) bool { return now.Exit == "exit 1" })
+	if !st.Restarting || st.Status != "exited" {
+		t.Errorf("%+v", st)
+	}
+	if _, err := signalTo(ctx, s, "flaky", control.SIGSTOP); err == nil {
+		t.Error("a process that does not run was stopped")
+	}
+	if st, err := signalTo(ctx, s, "flaky", control.SIGKILL); err != nil || st.Restarting {
+		t.Errorf("%+v, %v", st, err)
+	}
+}
+
+// TestPausedStaysPaused: the supervisor does not take a stopped process for one that has ended.
+func TestPausedStaysPaused(t *testing.T) {
+	ctx, s := newState(t)
+	// What it writes shows whether it goes on.
+	ticking := filepath.Join(t.TempDir(), "ticks")
+	p := control.Process{
+		Name: "ticker", Args: []string{"sh", "-c", "while :; do echo x >> " + ticking + "; sleep 0.01; done"}, Restart: 10 * time.Millisecond,
+	}
+	st := mustStart(t, ctx, s, p)
+	size := func() int64 {
+		info, err := os.Stat(ticking)
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	if err := await(ctx, 10*time.Second, "a tick", func() (bool, error) { return size() > 0, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signalTo(ctx, s, "ticker", control.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	stopped := size()
+	pause(ctx, 300*time.Millisecond, nil) // thirty times the restart's pause
+	r, _, err := s.record("ticker")
+	if now := r.state(); err != nil || now.Status != "stopped" || now.PID != st.PID || now.Restarts != 0 || size() != stopped {
+		t.Errorf("paused: %+v, %v, %d bytes and then %d", now, err, stopped, size())
+	}
+	if now, err := signalTo(ctx, s, "ticker", control.SIGCONT); err != nil || now.PID != st.PID || now.Status != "running" {
+		t.Errorf("continued: %+v, %v", now, err)
+	}
+}
