@@ -20,15 +20,26 @@ type Bug struct {
 
 // Bugs are the bugs that can be planted.
 var Bugs = []Bug{
-	{"stale-read", "some reads are served from the node's own copy, without asking the leader", []string{"register", "set"}, replicated.StaleRead, controlplane.Healthy},
-	{"lost-write", "a write is acknowledged and never done", []string{"register", "set"}, replicated.LostWrite, controlplane.Healthy},
+	{"stale-read", "some reads are served from the node's own copy, without asking the leader", []string{"register", "set", "kube/register"}, replicated.StaleRead, controlplane.Healthy},
+	{"lost-write", "a write is acknowledged and never done", []string{"register", "set", "kube/register", "kube/set"}, replicated.LostWrite, controlplane.Healthy},
 	{"double-apply", "a write is done again, some time later", []string{"register", "set", "append"}, replicated.DoubleApply, controlplane.Healthy},
-	{"cas-ignores-guard", "a compare-and-set writes whatever it finds", []string{"register", "set"}, replicated.CasIgnoresGuard, controlplane.Healthy},
+	{"cas-ignores-guard", "a compare-and-set writes whatever it finds", []string{"register", "set", "kube/register"}, replicated.CasIgnoresGuard, controlplane.Healthy},
 	{"failed-write-surfaces", "a write is refused and done all the same, later", []string{"register", "set", "append"}, replicated.FailedWriteSurfaces, controlplane.Healthy},
-	{"split-brain", "both sides of a partition serve reads and writes; one side's writes are gone after it", []string{"register", "set", "append"}, replicated.SplitBrain, controlplane.Healthy},
+	{"split-brain", "both sides of a partition serve reads and writes; one side's writes are gone after it", []string{"register", "set", "append", "kube/register", "kube/set"}, replicated.SplitBrain, controlplane.Healthy},
 	{"element-lost", "an addition to a list drops one of its elements", []string{"set", "append"}, replicated.ElementLost, controlplane.Healthy},
 	{"own-append-unseen", "a transaction reads as if it had not appended", []string{"append"}, replicated.OwnAppendUnseen, controlplane.Healthy},
 	{"torn-transaction", "a transaction is done in two halves, others in between", []string{"append"}, replicated.TornTransaction, controlplane.Healthy},
+	{"stale-quorum-list", "some quorum lists are served from the cache as it is", []string{"kube/list", "kube/set"}, replicated.Healthy, controlplane.StaleQuorumList},
+	{"page-of-another-snapshot", "later pages of a list are of the newest state, not of the first page's", []string{"kube/list"}, replicated.Healthy, controlplane.PageOfAnotherSnapshot},
+	{"cached-back-in-time", "some cached lists of a server are older than the ones before", []string{"kube/list"}, replicated.Healthy, controlplane.CachedBackInTime},
+	{"exact-elsewhere", "a list at an exact revision shows the newest state", []string{"kube/list"}, replicated.Healthy, controlplane.ExactElsewhere},
+	{"cache-diverges", "a cache misses some changes, for good", []string{"kube/list", "kube/watch", "kube/set"}, replicated.Healthy, controlplane.CacheDiverges},
+	{"dropped-event", "streams lack an event now and then", []string{"kube/watch"}, replicated.Healthy, controlplane.DroppedEvent},
+	{"dropped-deletion", "streams lack the event of a deletion now and then", []string{"kube/watch"}, replicated.Healthy, controlplane.DroppedDeletion},
+	{"wrong-bookmark", "some bookmarks are ahead of events that are still to come", []string{"kube/watch"}, replicated.Healthy, controlplane.WrongBookmark},
+	{"repeated-event", "a resumed stream may begin with the event that was the last before", []string{"kube/watch"}, replicated.Healthy, controlplane.RepeatedEvent},
+	{"gap-after-resume", "a resumed stream may lack its first event", []string{"kube/watch"}, replicated.Healthy, controlplane.GapAfterResume},
+	{"two-leaders", "each server grants a lease on its own, and goes on to", []string{"kube/lease"}, replicated.Healthy, controlplane.LeaseGrantedTwice},
 }
 
 // ErrUnknownBug is a name that is not in the table.

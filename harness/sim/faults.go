@@ -81,7 +81,8 @@ func (f *faults) Next(ctx *generator.Context) (history.Op, generator.Status, gen
 func (f *faults) Update(*generator.Context, history.Op) generator.Generator { return f }
 
 // draw is the n-th fault. The first ones are one of each family, and leave a majority at work but split it from the
-// others: a run that is too short for many has seen reads during each family, and a partition between nodes, all the same.
+// others: a run that is too short for many has seen reads during each family, and a partition between nodes, all the same. Where there
+// are servers over the store, the next ones are theirs, and so on in turn.
 func (f *faults) draw(n int) history.Fault {
 	r := rand.New(rand.NewPCG(f.seed, uint64(n))) // reproducible chance is the point
 	families := [...]string{FamilyPartition, FamilyKill, FamilyPause}
@@ -95,8 +96,8 @@ func (f *faults) draw(n int) history.Fault {
 		targets = append(targets, TargetMajority, TargetAll)
 	}
 	variant := targets[r.IntN(len(targets))]
-	if f.servers {
-		variant = ofServers(family, variant, r)
+	if f.servers && n/len(families)%2 == 1 {
+		variant = ofServers(family, variant)
 	}
 	return history.Fault{
 		ID: family + "-" + strconv.Itoa(n/len(families)+1), Family: family, Requested: family,
@@ -104,11 +105,9 @@ func (f *faults) draw(n int) history.Fault {
 	}
 }
 
-// ofServers makes half of the faults such of the servers.
-func ofServers(family, target string, r *rand.Rand) string {
+// ofServers makes a fault of the store one of the servers over it.
+func ofServers(family, target string) string {
 	switch {
-	case r.IntN(2) == 0:
-		return target
 	case family != FamilyPartition:
 		return target + "+" + ComponentServer
 	case target == TargetClients || target == TargetOneWay:

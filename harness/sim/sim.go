@@ -43,7 +43,7 @@ type System struct {
 const planePrefix = "kube/"
 
 // spoken are the workloads whose operations the clients speak.
-var spoken = []string{"", "register", "set", "append", "kube/list", "kube/watch"}
+var spoken = []string{"", "register", "set", "append", "kube/register", "kube/set", "kube/list", "kube/watch", "kube/lease"}
 
 // ErrUnknownWorkload is one that the imagined clients do not speak.
 var ErrUnknownWorkload = fmt.Errorf("no workload of the simulator (want one of %s)", strings.Join(spoken[1:], ", "))
@@ -65,7 +65,9 @@ func New(o Options) (*System, error) {
 	}
 	s := &System{store: replicated.New(o.Nodes, o.Seed, bug.store), lists: o.Workload == "set", timeout: o.Timeout}
 	if strings.HasPrefix(o.Workload, planePrefix) {
-		s.plane = controlplane.New(s.store, controlplane.Options{Flaw: bug.plane, Timeout: o.Timeout})
+		s.plane = controlplane.New(s.store, controlplane.Options{
+			Flaw: bug.plane, Timeout: o.Timeout, Sets: o.Workload == "kube/set",
+		})
 	}
 	return s, nil
 }

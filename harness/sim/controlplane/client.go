@@ -12,34 +12,6 @@ import (
 
 var errTimeout = errors.New("deadline exceeded")
 
-// session is what a process remembers: the revisions that it has seen of each collection.
-type session struct {
-	last map[string]int64
-	past map[string][]int64
-}
-
-// pastMax bounds the revisions that a process remembers of a collection.
-const pastMax = 16
-
-func (p *Plane) session(process history.Process) *session {
-	s := p.sessions[process]
-	if s == nil {
-		s = &session{map[string]int64{}, map[string][]int64{}}
-		p.sessions[process] = s
-	}
-	return s
-}
-
-// saw notes a revision of a collection. The last one only rises.
-func (s *session) saw(collection string, revision int64) {
-	if revision <= s.last[collection] {
-		return
-	}
-	s.last[collection] = revision
-	past := append(s.past[collection], revision)
-	s.past[collection] = past[max(0, len(past)-pastMax):]
-}
-
 // operation is a client's operation on its way.
 type operation struct {
 	p       *Plane
@@ -75,20 +47,36 @@ func (p *Plane) Invoke(op history.Op, node string, done func(history.Op)) error 
 // parse tells how an operation begins.
 func (o *operation) parse() (begin func(), err error) {
 	switch o.op.F {
-	case "create", "update", "delete":
+	case "read":
+		return o.read, nil
+	case "write", "add":
+		var value int64
+		err = json.Unmarshal(o.op.Value, &value)
+		if o.op.F == "add" {
+			return func() { o.add(value) }, err
+		}
+		return func() { o.write(value) }, err
+	case "cas":
+		old, value, err := parseSwap(o.op.Value)
+		return func() { o.swap(old, value) }, err
+	case howCreate, howUpdate, howDelete:
 		var v history.ObjectChange
 		err = json.Unmarshal(o.op.Value, &v)
-		return func() { o.deadline(); o.change(v) }, err
+		return func() { o.change(v) }, err
 	case "list":
 		var v history.ListRequest
 		err = json.Unmarshal(o.op.Value, &v)
-		return func() { o.deadline(); o.list(v) }, err
+		return func() { o.list(v) }, err
 	case "watch":
 		var v history.WatchRequest
 		err = json.Unmarshal(o.op.Value, &v)
 		return func() { o.watch(v) }, err
+	case "lead":
+		var v history.LeadRequest
+		err = json.Unmarshal(o.op.Value, &v)
+		return func() { o.lead(v) }, err
 	}
-	return nil, errors.New("the imagined clients of an API server know create, update, delete, list and watch")
+	return nil, errors.New("the imagined clients of an API server know no such function")
 }
 
 // deadline ends the operation when the client's patience does.
@@ -125,13 +113,36 @@ func (o *operation) ok(value any, version, revision int64) {
 func (o *operation) complete() {
 	if !o.over {
 		o.over = true
+		if o.op.Type == history.OK {
+			o.session.completed(o.op)
+		}
 		o.done(o.op)
 	}
 }
 
-// change performs a create, update or delete.
+// change performs a create, update or delete of an object.
 func (o *operation) change(v history.ObjectChange) {
+	o.deadline()
+	if v.Expect == history.ExpectSeen {
+		v.Expect = o.session.versions[o.op.Key][v.Object]
+	}
 	w := write{record: &record{collection: o.op.Key, name: v.Object, number: v.Number}, expect: v.Expect, how: o.op.F}
+	o.send(w, func(done written) {
+		if v.Refused = done.refused; v.Refused == "" {
+			if o.op.F == howDelete {
+				done.version = 0 // which one a deletion has made nobody tells
+			}
+			o.session.object(o.op.Key, v.Object, done.version)
+		}
+		if v.Refused == refusedAbsent {
+			o.session.object(o.op.Key, v.Object, 0)
+		}
+		o.ok(v, done.version, done.version)
+	})
+}
+
+// send has the server make a change, refused or not.
+func (o *operation) send(w write, then func(written)) {
 	var done written
 	o.risky = true
 	o.ask(func(r *request) {
@@ -144,30 +155,50 @@ func (o *operation) change(v history.ObjectChange) {
 			o.fail(err)
 			return
 		}
-		v.Refused = done.refused
-		if v.Refused == "" {
-			o.session.saw(o.op.Key, done.version)
-		}
-		o.ok(v, done.version, done.version)
+		o.risky = false
+		then(done)
 	})
 }
 
 // list performs a list, page after page.
 func (o *operation) list(v history.ListRequest) {
-	l := listing{collection: o.op.Key, read: v.Read, limit: v.Limit}
-	switch v.Read {
-	case history.ReadAtLeast, history.ReadExact:
-		l.at = o.session.last[o.op.Key]
-		if l.at == 0 { // it has seen nothing to ask for
-			l.read = history.ReadQuorum
-		}
+	o.deadline()
+	l := listingOf(o.op.Key, v.Read, o.session.last[o.op.Key])
+	l.limit = v.Limit
+	o.pages(l, &history.Listing{Read: l.read, Limit: v.Limit, Asked: l.at})
+}
+
+// listingOf is a list of a kind, where that asks for what was seen at least or exactly: a process that has seen nothing asks for no revision.
+func listingOf(collection, read string, seen int64) listing {
+	l := listing{collection: collection, read: read}
+	switch {
+	case read == history.ReadAtLeast:
+		l.at = seen
+	case read == history.ReadExact && seen > 0:
+		l.at = seen
+	case read == history.ReadExact:
+		l.read = history.ReadQuorum
 	}
-	out := history.Listing{Read: l.read, Limit: v.Limit, Asked: l.at}
-	o.pages(l, &out)
+	return l
 }
 
 // pages asks for a page and the ones after it.
 func (o *operation) pages(l listing, out *history.Listing) {
+	o.page(l, func(got page) {
+		out.Pages = append(out.Pages, got.Page)
+		if !got.more {
+			o.session.all(o.op.Key, out.Pages)
+			o.ok(out, 0, out.Pages[0].Revision)
+			return
+		}
+		l.after = got.Objects[len(got.Objects)-1].Object
+		l.read, l.at = history.ReadExact, got.Revision
+		o.pages(l, out)
+	})
+}
+
+// page asks for one page.
+func (o *operation) page(l listing, then func(page)) {
 	var got page
 	o.ask(func(r *request) {
 		r.list(l, func(p page) {
@@ -176,19 +207,13 @@ func (o *operation) pages(l listing, out *history.Listing) {
 		})
 	}, func(err error) {
 		if err != nil {
+			if errors.Is(err, errGone) {
+				o.session.forget(o.op.Key)
+			}
 			o.fail(err)
 			return
 		}
-		out.Pages = append(out.Pages, got.Page)
-		if got.more {
-			l.after = got.Objects[len(got.Objects)-1].Object
-			l.read, l.at = history.ReadExact, got.Revision
-			o.pages(l, out)
-			return
-		}
-		first := out.Pages[0].Revision
-		o.session.saw(o.op.Key, first)
-		o.ok(out, 0, first)
+		then(got)
 	})
 }
 

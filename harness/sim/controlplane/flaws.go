@@ -1,6 +1,8 @@
 package controlplane
 
 import (
+	"time"
+
 	"github.com/faultline/faultline/harness/history"
 	"github.com/faultline/faultline/harness/sim/replicated"
 )
@@ -34,6 +36,7 @@ const (
 	bookmarkOnce        = 4
 	repeatedOnce        = 3
 	gapOnce             = 2
+	forksAfter          = 4 * time.Second
 	divergesOnce        = 300
 )
 
@@ -53,7 +56,7 @@ func (s *Server) miss(from int) {
 }
 
 // resumed lets flaws act where a stream begins again.
-func (w *watcher) resumed(changes []change) {
+func (w *watcher) resumed() {
 	store := w.s.p.store
 	switch {
 	case w.s.p.flaw == RepeatedEvent && w.next > 0 && store.Chance(repeatedOnce):

@@ -8,6 +8,7 @@
 package controlplane
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/faultline/faultline/harness/history"
@@ -19,6 +20,9 @@ type Plane struct {
 	store   *replicated.Cluster
 	flaw    Flaw
 	timeout time.Duration
+	// read is the kind of read of registers and sets; sets: reads are of sets.
+	read    string
+	sets    bool
 	servers []*Server
 	// changes are what the log says, by collection; taken is how much of it was read.
 	changes  map[string][]change
@@ -31,12 +35,15 @@ type Options struct {
 	Flaw Flaw
 	// Timeout is how long a client waits for an answer.
 	Timeout time.Duration
+	// Read is the kind of read of registers and sets, history.ReadQuorum if empty; Sets: reads are of sets.
+	Read string
+	Sets bool
 }
 
 // New puts a server on each of a store's nodes.
 func New(store *replicated.Cluster, o Options) *Plane {
 	p := &Plane{
-		store: store, flaw: o.Flaw, timeout: o.Timeout,
+		store: store, flaw: o.Flaw, timeout: o.Timeout, read: cmp.Or(o.Read, history.ReadQuorum), sets: o.Sets,
 		changes: map[string][]change{}, sessions: map[history.Process]*session{},
 	}
 	for _, n := range store.Nodes() {

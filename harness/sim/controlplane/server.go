@@ -28,6 +28,8 @@ type Server struct {
 	cold         bool
 	missing      map[int64]bool
 	watchers     []*watcher
+	// leases are what a flaw has made of leases on this server.
+	leases map[string]replicated.Item
 	// waiting are lists that want a newer cache.
 	waiting []func()
 }
@@ -138,6 +140,10 @@ func (r *request) finish(err error) {
 // call asks the node's member of the store.
 func (r *request) call(cmd replicated.Command, then func(replicated.Result)) {
 	s := r.s
+	if result, ok := s.forked(&cmd); ok {
+		then(result)
+		return
+	}
 	s.p.store.Call(&s.Store, s.node, cmd, func(result replicated.Result, err error) {
 		r.act(func() {
 			if err != nil {

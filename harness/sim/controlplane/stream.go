@@ -39,7 +39,10 @@ func (o *operation) watch(v history.WatchRequest) {
 // after begins the stream after a revision that was seen.
 func (s *viewing) after(revision int64) {
 	s.out.After = revision
-	s.begin(func(r *request, w *watcher) { r.watch(w, revision) })
+	s.begin(func(r *request, w *watcher) {
+		w.resumes = true
+		r.watch(w, revision)
+	})
 }
 
 // now begins it with whatever the server has, as events that look like others.
@@ -97,7 +100,6 @@ func (s *viewing) begin(act func(r *request, w *watcher)) {
 
 func (s *viewing) learn(revision int64) {
 	s.revision = max(s.revision, revision)
-	s.session.saw(s.op.Key, revision)
 }
 
 func (s *viewing) event(e history.Event) {
@@ -108,7 +110,7 @@ func (s *viewing) event(e history.Event) {
 // broken ends a stream that did not begin, or whose list failed.
 func (s *viewing) broken(err error) {
 	if errors.Is(err, errGone) {
-		delete(s.session.last, s.op.Key) // a new list is the way on
+		s.session.forget(s.op.Key) // a new list is the way on
 		s.ended("gone")
 		return
 	}

@@ -13,6 +13,8 @@ type watcher struct {
 	starts     int
 	collection string
 	bookmarks  bool
+	// resumes: it begins where another one ended, or at what was seen otherwise.
+	resumes bool
 	// next is the first change of the collection that was not sent; skip, how many of them a flaw leaves out.
 	next, skip int
 	// deliver is the client's, and end tells it that the stream is over.
@@ -37,7 +39,9 @@ func (r *request) watch(w *watcher, after int64) {
 		w.next++
 	}
 	w.s, w.starts = s, s.starts
-	w.resumed(changes)
+	if w.resumes {
+		w.resumed()
+	}
 	r.done = true // from now on the stream answers
 	s.watchers = append(s.watchers, w)
 	w.pump()
