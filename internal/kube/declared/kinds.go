@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -64,6 +65,7 @@ const (
 type kind struct {
 	resource schema.GroupVersionResource
 	fresh    func() object
+	list     func() runtime.Object
 	// fill gives a new object what was declared. Its metadata are there.
 	fill func(o object, d *history.Declaration)
 	// tell gives a declaration what an object has.
@@ -72,21 +74,27 @@ type kind struct {
 
 var kinds = map[string]kind{
 	KindDeployment: {
-		appsv1.SchemeGroupVersion.WithResource("deployments"), func() object { return &appsv1.Deployment{} }, fillDeployment,
+		appsv1.SchemeGroupVersion.WithResource("deployments"),
+		func() object { return &appsv1.Deployment{} }, func() runtime.Object { return &appsv1.DeploymentList{} },
+		fillDeployment,
 		func(o object, d *history.Declaration) {
 			s := &o.(*appsv1.Deployment).Spec
 			d.Replicas, d.Image = wide(s.Replicas), imageOf(&s.Template)
 		},
 	},
 	KindStatefulSet: {
-		appsv1.SchemeGroupVersion.WithResource("statefulsets"), func() object { return &appsv1.StatefulSet{} }, fillStatefulSet,
+		appsv1.SchemeGroupVersion.WithResource("statefulsets"),
+		func() object { return &appsv1.StatefulSet{} }, func() runtime.Object { return &appsv1.StatefulSetList{} },
+		fillStatefulSet,
 		func(o object, d *history.Declaration) {
 			s := &o.(*appsv1.StatefulSet).Spec
 			d.Replicas, d.Image = wide(s.Replicas), imageOf(&s.Template)
 		},
 	},
 	KindJob: {
-		batchv1.SchemeGroupVersion.WithResource("jobs"), func() object { return &batchv1.Job{} }, fillJob,
+		batchv1.SchemeGroupVersion.WithResource("jobs"),
+		func() object { return &batchv1.Job{} }, func() runtime.Object { return &batchv1.JobList{} },
+		fillJob,
 		func(o object, d *history.Declaration) {
 			s := &o.(*batchv1.Job).Spec
 			d.Replicas, d.Image = wide(s.Parallelism), imageOf(&s.Template)
@@ -96,25 +104,31 @@ var kinds = map[string]kind{
 		},
 	},
 	KindConfigMap: {
-		corev1.SchemeGroupVersion.WithResource("configmaps"), func() object { return &corev1.ConfigMap{} },
+		corev1.SchemeGroupVersion.WithResource("configmaps"),
+		func() object { return &corev1.ConfigMap{} }, func() runtime.Object { return &corev1.ConfigMapList{} },
 		func(object, *history.Declaration) {}, func(object, *history.Declaration) {},
 	},
 	KindService: {
-		corev1.SchemeGroupVersion.WithResource("services"), func() object { return &corev1.Service{} }, fillService,
+		corev1.SchemeGroupVersion.WithResource("services"),
+		func() object { return &corev1.Service{} }, func() runtime.Object { return &corev1.ServiceList{} },
+		fillService,
 		func(o object, d *history.Declaration) {
 			s := &o.(*corev1.Service).Spec
 			d.How, d.Given = string(s.Type), given(s)
 		},
 	},
 	KindResourceQuota: {
-		corev1.SchemeGroupVersion.WithResource("resourcequotas"), func() object { return &corev1.ResourceQuota{} }, fillQuota,
+		corev1.SchemeGroupVersion.WithResource("resourcequotas"),
+		func() object { return &corev1.ResourceQuota{} }, func() runtime.Object { return &corev1.ResourceQuotaList{} },
+		fillQuota,
 		func(o object, d *history.Declaration) {
 			hard := o.(*corev1.ResourceQuota).Spec.Hard[corev1.ResourceConfigMaps]
 			d.Count = hard.Value()
 		},
 	},
 	KindPod: {
-		corev1.SchemeGroupVersion.WithResource("pods"), func() object { return &corev1.Pod{} },
+		corev1.SchemeGroupVersion.WithResource("pods"),
+		func() object { return &corev1.Pod{} }, func() runtime.Object { return &corev1.PodList{} },
 		func(o object, d *history.Declaration) {
 			p := o.(*corev1.Pod)
 			p.Spec = podSpec(d.Image)
