@@ -9,39 +9,59 @@ import (
 	"github.com/faultline/faultline/harness/history"
 )
 
-// cachedJudge judges what reads of registers promise that ask for a state that is not older than one, or for that very one, and measures how
-// old what they returned was. What it finds is beside what every kind of read promises: that the state existed.
+// cachedJudge judges what reads promise that ask for a state that is not older than one, or for that very one, and measures how old what they
+// returned was. What it finds is beside what every kind of read promises: that the state existed.
 type cachedJudge struct {
 	f *findings
 	// read is the kind of read.
 	read string
-	// acks are the acknowledged writes of all keys, versions those known of each key, from writes and reads.
+	// whole: a key is a set that is read as a whole, so that only revisions tell how old a read is; otherwise it has one version at a time.
+	whole bool
+	// versions are the known ones of each key, from writes and reads.
 	versions map[string][]int64
 	stale    Staleness
-	// TimeTravel are reads older than what another server had shown.
+	// travels are reads older than what another server had shown.
 	travels int
 	failing func(key string)
 }
 
-// shown is a read or write of a register, with the version that it tells of.
-type shown struct {
-	key               string
-	version, revision int64
-	viewer
-	reads bool
-}
-
-// views judges the reads of a history.
+// views judges the registers of a history as caches show them.
 func (j *linearizableJudge) views(ctx context.Context, src history.Source, registers []*register, read string) error {
-	ops, err := j.f.shownIn(ctx, src)
-	if err != nil {
-		return err
-	}
 	byKey := map[string]*register{}
 	for _, r := range registers {
 		byKey[r.key] = r
 	}
 	c := &cachedJudge{f: &j.f, read: read, versions: map[string][]int64{}, failing: func(key string) { j.failing(byKey[key]) }}
+	if err := c.check(ctx, src, map[string]bool{fRead: true, fWrite: false, fCAS: false}); err != nil {
+		return err
+	}
+	j.d.Staleness, j.d.TimeTravel = &c.stale, c.travels
+	return nil
+}
+
+// views judges sets as caches show them. reads says of each function whether it reads.
+func (f *findings) views(ctx context.Context, src history.Source, reads map[string]bool, read string) (*cachedJudge, error) {
+	c := &cachedJudge{f: f, read: read, whole: true, versions: map[string][]int64{}, failing: func(string) {}}
+	if err := c.check(ctx, src, reads); err != nil {
+		return nil, err
+	}
+	unsettled, err := f.unsettled(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	ops, err := f.shownIn(ctx, src, reads, true)
+	if err != nil {
+		return nil, err
+	}
+	c.monotone(ops, unsettled)
+	return c, nil
+}
+
+func (c *cachedJudge) check(ctx context.Context, src history.Source, reads map[string]bool) error {
+	ops, err := c.f.shownIn(ctx, src, reads, c.whole)
+	if err != nil {
+		return err
+	}
 	for i := range ops {
 		if ops[i].version > 0 {
 			c.versions[ops[i].key] = append(c.versions[ops[i].key], ops[i].version)
@@ -54,20 +74,33 @@ func (j *linearizableJudge) views(ctx context.Context, src history.Source, regis
 	c.judge(ops)
 	c.measure(ops)
 	c.stale.settle()
-	j.d.Staleness, j.d.TimeTravel = &c.stale, c.travels
 	return nil
 }
 
-// shownIn are the reads and writes of registers that are ok, in the order of their completions.
-func (f *findings) shownIn(ctx context.Context, src history.Source) (ops []shown, err error) {
+// shown is a read or write of a register, with the version that it tells of.
+type shown struct {
+	key               string
+	version, revision int64
+	viewer
+	reads bool
+}
+
+// shownIn are the reads and writes that are ok, in the order of their completions.
+func (f *findings) shownIn(ctx context.Context, src history.Source, functions map[string]bool, whole bool) (ops []shown, err error) {
 	err = f.clients(ctx, src, func(p history.Pair) error {
-		if p.Outcome() != history.OK || p.Invoke.F != fRead && p.Invoke.F != fWrite && p.Invoke.F != fCAS {
+		reads, ours := functions[p.Invoke.F]
+		if !ours || p.Outcome() != history.OK {
 			return nil
 		}
 		s := shown{
-			key: p.Invoke.Key, version: p.Complete.Version, revision: p.Complete.Revision, viewer: viewerOf(p), reads: p.Invoke.F == fRead,
+			key: p.Invoke.Key, version: p.Complete.Version, revision: p.Complete.Revision, viewer: viewerOf(p), reads: reads,
 		}
-		if s.reads && s.version == 0 && !isNull(p.Complete.Value) {
+		switch {
+		case whole && reads:
+			if s.version = s.revision; s.version == 0 {
+				return nil
+			}
+		case reads && s.version == 0 && !isNull(p.Complete.Value):
 			return nil // of a system without versions
 		}
 		ops = append(ops, s)
@@ -82,6 +115,9 @@ func (s *shown) String() string {
 
 // between is a known version of a key above one and up to another, 0 if there is none.
 func (c *cachedJudge) between(key string, above, upTo int64) int64 {
+	if c.whole {
+		return 0 // reads show many versions
+	}
 	list := c.versions[key]
 	n, _ := slices.BinarySearch(list, above+1)
 	if n == len(list) || list[n] > upTo {
@@ -178,5 +214,28 @@ func (c *cachedJudge) measure(ops []shown) {
 				Why: fmt.Sprintf("%s is older than what %d%s had returned before it began (version %d)", o, v.ret, on(v.node), v.version),
 			})
 		}
+	}
+}
+
+// monotone finds reads that went back in revisions for one process on one server.
+func (c *cachedJudge) monotone(ops []shown, unsettled spanList) {
+	type reader struct {
+		process   history.Process
+		node, key string
+	}
+	last := map[reader]*shown{}
+	for i := range ops {
+		o := &ops[i]
+		if !o.reads {
+			continue
+		}
+		who := reader{o.process, o.node, o.key}
+		if b := last[who]; b != nil && b.revision > o.revision {
+			c.f.add(Anomaly{
+				Name: "non-monotonic-read", Key: o.key, Ops: []int64{o.ret, b.ret}, Allowed: unsettled.overlaps(b.call, o.ret),
+				Why: fmt.Sprintf("%s, but the same process had been shown version %d there before (%d)", o, b.version, b.ret),
+			})
+		}
+		last[who] = o
 	}
 }

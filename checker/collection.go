@@ -18,6 +18,8 @@ import (
 type collection struct {
 	key   string
 	items map[string]*item
+	// names are those of all items, in order; see settle.
+	names []string
 	// byNumber are the creates and updates that happened or may have, by what they write; failed those that certainly did not happen.
 	byNumber, failed map[int64]*change
 	changes          []*change
@@ -35,8 +37,8 @@ type item struct {
 	name string
 	// exact are its changes of which the version is known, by version.
 	exact []*change
-	// deletes are those that clients asked for, and that were not refused.
-	deletes []*change
+	// writes and deletes are the changes that clients asked for, and that were not refused.
+	writes, deletes []*change
 	// loose are its deletions of which the version is not known.
 	loose []*change
 }
@@ -45,7 +47,7 @@ type item struct {
 type change struct {
 	f      string
 	object string
-	// number is the content that a create or update writes; expect the version that an update or delete asked for, 0: any.
+	// number is the content that a create or update writes; expect the version that an update or delete asked for, 0: any, or not known.
 	number, expect int64
 	// version is the one that the change made; 0 where it is not known. Then it is above low and, where high is not 0, below high.
 	version, low, high int64
@@ -215,7 +217,7 @@ func (cs *collections) takeChange(p history.Pair) error {
 		return nil // of another kind of workload
 	}
 	ch := &change{
-		f: p.Invoke.F, object: v.Object, number: v.Number, expect: v.Expect, call: p.Invoke.Index, ret: never,
+		f: p.Invoke.F, object: v.Object, number: v.Number, call: p.Invoke.Index, ret: never,
 		index: indexOf(p), process: p.Invoke.Process,
 	}
 	ch.low, _ = cs.floorBefore(ch.call)
@@ -233,7 +235,7 @@ func (cs *collections) takeChange(p history.Pair) error {
 				return err
 			}
 		}
-		ch.ret = p.Complete.Index
+		ch.ret, ch.expect = p.Complete.Index, max(0, v.Expect)
 		if v.Refused != "" {
 			c.refusals = append(c.refusals, &refusal{*ch, v.Refused})
 			return nil
@@ -248,6 +250,7 @@ func (cs *collections) takeChange(p history.Pair) error {
 	if ch.deletes() {
 		o.deletes = append(o.deletes, ch)
 	} else {
+		o.writes = append(o.writes, ch)
 		c.byNumber[ch.number] = ch
 	}
 	return nil

@@ -183,6 +183,7 @@ func (c *collection) order() {
 			c.loose = append(c.loose, ch)
 		}
 	}
+	c.names = sortedKeys(c.items)
 	slices.SortFunc(c.exact, byVersion)
 	for _, o := range c.items {
 		slices.SortFunc(o.exact, byVersion)
@@ -199,10 +200,11 @@ func (c *collection) inferDeletions() {
 	first := map[gone]*change{}
 	for _, s := range c.snapshots {
 		has := s.names()
-		for name, o := range c.items {
+		for _, name := range c.names {
 			if has[name] {
 				continue
 			}
+			o := c.items[name]
 			last := o.at(s.revision)
 			if last == nil || last.deletes() || !o.mayBeGone(last.version, s.revision, s.ret) {
 				continue
@@ -215,7 +217,7 @@ func (c *collection) inferDeletions() {
 			}
 		}
 	}
-	for _, ch := range first {
+	for _, ch := range first { // in any order: c.loose is sorted, and whether there is one does not depend on it
 		o := c.items[ch.object]
 		o.loose = append(o.loose, ch)
 		c.loose = append(c.loose, ch)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -102,6 +101,3 @@ func thousands(n int64) string {
 
 // sortedKeys are the keys of a map, in order.
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
-
-// mapValues visits the values of a map, in any order.
-func mapValues[K comparable, V any](m map[K]V) iter.Seq[V] { return maps.Values(m) }

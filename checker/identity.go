@@ -65,10 +65,14 @@ func (i identities) Check(ctx context.Context, src history.Source, _ Budget) (Re
 		f      findings
 		byName = map[string][]runtimeSpan{}
 		d      IdentitiesDetail
+		last   time.Duration // of the run's operations: the logs were read after them
 	)
 	for op, err := range src.Ops() {
 		if err != nil {
 			return Result{}, fmt.Errorf("read the history: %w", err)
+		}
+		if op.Process != history.Evidence {
+			last = op.Time
 		}
 		if op.Process != history.Evidence || op.F != history.FRuntime {
 			continue
@@ -77,7 +81,7 @@ func (i identities) Check(ctx context.Context, src history.Source, _ Budget) (Re
 			f.unknown("%s", errStopped)
 			break
 		}
-		s := runtimeSpan{index: op.Index, node: op.Node, to: time.Duration(never)}
+		s := runtimeSpan{index: op.Index, node: op.Node}
 		if err := json.Unmarshal(op.Value, &s.RuntimeSpan); err != nil {
 			return Result{}, fmt.Errorf("operation %d: a container's life: %w: %w", op.Index, ErrMalformed, err)
 		}
@@ -90,6 +94,11 @@ func (i identities) Check(ctx context.Context, src history.Source, _ Budget) (Re
 		}
 	}
 	for _, pod := range sortedKeys(byName) {
+		for k := range byName[pod] {
+			if s := &byName[pod][k]; s.ToNS == 0 {
+				s.to = max(last, s.from+1)
+			}
+		}
 		i.judge(&f, &d, pod, byName[pod])
 	}
 	if d.Spans == 0 {

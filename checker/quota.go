@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -218,7 +219,7 @@ func (j *quotaJudge) count(end time.Duration) {
 	}
 	for _, namespace := range sortedKeys(j.limits) {
 		l := j.limits[namespace]
-		for _, kind := range slices.Compact(slices.Sorted(mapValues(j.o.Counted))) {
+		for _, kind := range slices.Compact(slices.Sorted(maps.Values(j.o.Counted))) {
 			list := steps[[2]string{namespace, kind}]
 			slices.SortFunc(list, func(a, b step) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.index, b.index)) })
 			var (

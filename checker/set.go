@@ -11,7 +11,7 @@ import (
 )
 
 // Set is SetWith for linearizable reads.
-func Set() Checker { return set{ModelLinearizable} }
+func Set() Checker { return set{ModelLinearizable, ""} }
 
 // SetOptions choose what reads of a set promise.
 type SetOptions struct {
@@ -26,8 +26,11 @@ type SetOptions struct {
 //
 //   - lost: the element was acknowledged, or read once, and every final read lacks it. Final reads are those after the nemesis's
 //     history.FFinalReads; without that mark, those after the last add. On an incomplete history there are none.
-//   - stale-read: a read that began after the element was acknowledged or read lacks it, and others have it. ModelSerializable
-//     allows that.
+//   - stale-read: a read that began after the element was acknowledged or read lacks it, and others have it. ModelSerializable and
+//     ModelCached allow that.
+//   - wrong-snapshot: a read lacks an element that had been added by the read's revision; lost, if it is a final read. older-than-asked,
+//     wrong-revision, time-travel: as Linearizable has them. non-monotonic-read: reads on one server went back for one process. (All of them
+//     ModelCached only, by which a final read that lacks an element may be of an older revision.)
 //   - garbage-read: nobody ever added the element. aborted-read: who did was told that it failed. future-read: it was read
 //     before it was added.
 //   - duplicate-elements: a read has the element twice.
@@ -38,10 +41,10 @@ func SetWith(o SetOptions) (Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return set{model}, nil
+	return set{model, o.Read}, nil
 }
 
-type set struct{ model string }
+type set struct{ model, read string }
 
 // SetDetail is the Detail of Set, elements of all keys together.
 type SetDetail struct {
@@ -53,9 +56,14 @@ type SetDetail struct {
 	Recovered int64 `json:"recovered"`
 	Lost      int64 `json:"lost"`
 	// Stale are elements that some read missed that later or other reads had.
-	Stale      int64 `json:"stale"`
+	Stale int64 `json:"stale"`
+	// Unreached are elements that no final read is recent enough for to tell whether they are lost (ModelCached only).
+	Unreached  int64 `json:"unreached,omitempty"`
 	Unexpected int64 `json:"unexpected"`
 	Duplicated int64 `json:"duplicated"`
+	// Staleness and TimeTravel are of reads from caches; see LinearizableDetail.
+	Staleness  *Staleness `json:"staleness,omitempty"`
+	TimeTravel int        `json:"time_travel,omitempty"`
 }
 
 // element is one element of one set. Indexes are never where the thing did not happen.
@@ -74,15 +82,19 @@ type element struct {
 	firstSeen int64
 	// present and absent are the reads with the last invocation that had it, or lacked it though it was known.
 	present, absent view
-	duplicate       int64
-	stamp           int64
+	// at is the revision from which on every view has it, by its add or a read; 0 if that is not known. owed is the last read of such a
+	// revision that lacked it.
+	at        int64
+	owed      view
+	duplicate int64
+	stamp     int64
 }
 
 // view is a read.
 type view struct {
-	call, index int64
-	process     history.Process
-	node        string
+	call, index, revision int64
+	process               history.Process
+	node                  string
 }
 
 // setOf is one set.
@@ -96,6 +108,9 @@ type setOf struct {
 	reads   int64
 	// lastRead is the latest invocation of an ok read.
 	lastRead int64
+	// finalRevision is the highest revision of a read after finalFrom; by revision: reads are held to theirs.
+	finalFrom, finalRevision int64
+	byRevision               bool
 }
 
 func (set) Name() string { return "set" }
@@ -122,7 +137,9 @@ func (s set) Check(ctx context.Context, src history.Source, _ Budget) (Result, e
 		}
 		one := sets[p.Invoke.Key]
 		if one == nil {
-			one = &setOf{key: p.Invoke.Key, elements: map[int32]*element{}, lastAdd: -1, lastRead: -1}
+			one = &setOf{
+				key: p.Invoke.Key, elements: map[int32]*element{}, lastAdd: -1, lastRead: -1, finalFrom: last, byRevision: s.model == ModelCached,
+			}
 			sets[p.Invoke.Key] = one
 		}
 		if p.Invoke.F == fAdd {
@@ -134,9 +151,16 @@ func (s set) Check(ctx context.Context, src history.Source, _ Budget) (Result, e
 	if err != nil {
 		return Result{}, err
 	}
-	j := setJudge{f: &f, names: n, complete: src.Complete(), finalFrom: last, allowStale: s.model != ModelLinearizable}
+	j := setJudge{f: &f, names: n, complete: src.Complete(), finalFrom: last, model: s.model}
 	for _, key := range slices.Sorted(maps.Keys(sets)) {
 		j.judge(sets[key])
+	}
+	if s.model == ModelCached {
+		v, err := f.views(ctx, src, map[string]bool{fRead: true, fAdd: false}, s.read)
+		if err != nil {
+			return Result{}, err
+		}
+		j.d.Staleness, j.d.TimeTravel = &v.stale, v.travels
 	}
 	if len(sets) == 0 {
 		f.unknown("nothing to check: no add and no read of a set")
@@ -153,7 +177,7 @@ func (s *setOf) element(id int32) *element {
 	e := s.elements[id]
 	if e == nil {
 		e = &element{id: id, added: never, failed: never, known: never, firstSeen: never, duplicate: never}
-		e.present.call, e.absent.call = -1, -1
+		e.present.call, e.absent.call, e.owed.call = -1, -1, -1
 		s.elements[id] = e
 	}
 	return e
@@ -175,7 +199,7 @@ func (s *setOf) add(n *names, p history.Pair) {
 		e.added, e.addedBy = p.Invoke.Index, indexOf(p)
 	}
 	if p.Outcome() == history.OK {
-		e.acked = true
+		e.acked, e.at = true, p.Complete.Version
 		s.know(e, p.Complete.Index)
 		return
 	}
@@ -201,7 +225,10 @@ func (s *setOf) read(n *names, p history.Pair) error {
 	}
 	s.reads++
 	s.lastRead = max(s.lastRead, p.Invoke.Index)
-	v := view{p.Invoke.Index, p.Complete.Index, p.Invoke.Process, p.Invoke.Node}
+	v := view{p.Invoke.Index, p.Complete.Index, p.Complete.Revision, p.Invoke.Process, p.Invoke.Node}
+	if v.call > s.finalFrom {
+		s.finalRevision = max(s.finalRevision, v.revision)
+	}
 	must, _ := slices.BinarySearchFunc(s.known, p.Invoke.Index, func(e *element, call int64) int { return cmp.Compare(e.known, call) })
 	for _, t := range texts {
 		e := s.element(n.id(t))
@@ -214,9 +241,18 @@ func (s *setOf) read(n *names, p history.Pair) error {
 			e.present = v
 		}
 		s.know(e, p.Complete.Index)
+		if !e.acked && v.revision > 0 && (e.at == 0 || v.revision < e.at) {
+			e.at = v.revision
+		}
 	}
-	for _, e := range s.known[:must] {
-		if e.stamp != s.reads && v.call > e.absent.call {
+	for i, e := range s.known {
+		switch {
+		case e.stamp == s.reads:
+		case s.byRevision && e.at > 0 && v.revision >= e.at:
+			if v.call > e.owed.call {
+				e.owed = v
+			}
+		case i < must && v.call > e.absent.call:
 			e.absent = v
 		}
 	}

@@ -9,12 +9,12 @@ import (
 
 // setJudge turns what was noted about sets into anomalies.
 type setJudge struct {
-	f          *findings
-	names      *names
-	d          SetDetail
-	complete   bool
-	finalFrom  int64 // index of the mark of the final reads, or never
-	allowStale bool
+	f         *findings
+	names     *names
+	d         SetDetail
+	complete  bool
+	finalFrom int64 // index of the mark of the final reads, or never
+	model     string
 }
 
 // judge adds the anomalies of one set.
@@ -31,7 +31,11 @@ func (j *setJudge) judge(s *setOf) {
 	for _, e := range slices.SortedFunc(maps.Values(s.elements), byFirstMention) {
 		j.count(e)
 		j.origin(s, e)
-		j.absence(s, e, from)
+		if j.model == ModelCached {
+			j.absenceByRevision(s, e, from)
+		} else {
+			j.absence(s, e, from)
+		}
 		if e.duplicate != never {
 			j.d.Duplicated++
 			j.add(s, "duplicate-elements", []int64{e.duplicate}, "read %d of %s has the element %s twice", e.duplicate, s.name(), j.names.text(e.id))
@@ -91,13 +95,8 @@ func (j *setJudge) absence(s *setOf, e *element, finalFrom int64) {
 	if e.absent.call < 0 {
 		return
 	}
-	how := "was acknowledged"
-	if !e.acked {
-		how = "had been read"
-	}
-	lacks := fmt.Sprintf("read %d of %s by process %s%s lacks the element %s, which %s before it began (%d)",
-		e.absent.index, s.name(), e.absent.process, on(e.absent.node), j.names.text(e.id), how, e.knownBy)
-	a := Anomaly{Name: "stale-read", Key: s.key, Ops: []int64{e.absent.index, e.knownBy}, Why: lacks, Allowed: j.allowStale}
+	lacks := j.lacks(s, e, &e.absent)
+	a := Anomaly{Name: "stale-read", Key: s.key, Ops: []int64{e.absent.index, e.knownBy}, Why: lacks, Allowed: j.model != ModelLinearizable}
 	switch {
 	case j.complete && e.absent.call > finalFrom && e.present.call <= finalFrom:
 		j.d.Lost++
@@ -108,6 +107,46 @@ func (j *setJudge) absence(s *setOf, e *element, finalFrom int64) {
 		a.Ops = append(a.Ops, e.present.index)
 	default:
 		j.d.Stale++
+	}
+	j.f.add(a)
+}
+
+// lacks says that a read lacks an element that was known.
+func (j *setJudge) lacks(s *setOf, e *element, v *view) string {
+	how := "was acknowledged"
+	if !e.acked {
+		how = "had been read"
+	}
+	if v.call < e.known {
+		how += " as of then"
+	} else {
+		how += " before it began"
+	}
+	return fmt.Sprintf("read %d of %s by process %s%s lacks the element %s, which %s (%d)",
+		v.index, s.name(), v.process, on(v.node), j.names.text(e.id), how, e.knownBy)
+}
+
+// absenceByRevision judges whether reads lacked an element that they owed by their own revision; what is older may lack it.
+func (j *setJudge) absenceByRevision(s *setOf, e *element, finalFrom int64) {
+	if e.at > s.finalRevision && e.known != never && e.present.call <= finalFrom {
+		j.d.Unreached++
+	}
+	if e.absent.call >= 0 {
+		j.d.Stale++
+		a := Anomaly{Name: "stale-read", Key: s.key, Ops: []int64{e.absent.index, e.knownBy}, Why: j.lacks(s, e, &e.absent), Allowed: true}
+		if e.absent.revision > 0 {
+			a.Why += fmt.Sprintf("; it shows revision %d", e.absent.revision)
+		}
+		j.f.add(a)
+	}
+	if e.owed.call < 0 {
+		return
+	}
+	a := Anomaly{Name: "wrong-snapshot", Key: s.key, Ops: []int64{e.owed.index, e.knownBy}}
+	a.Why = fmt.Sprintf("%s; it shows revision %d, and the element was there from %d on", j.lacks(s, e, &e.owed), e.owed.revision, e.at)
+	if j.complete && e.owed.call > finalFrom && e.present.call <= finalFrom {
+		j.d.Lost++
+		a.Name, a.Why = "lost", a.Why+"; no final read has it"
 	}
 	j.f.add(a)
 }

@@ -2,8 +2,6 @@ package checker
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/faultline/faultline/harness/history"
 )
@@ -156,7 +154,7 @@ func (c *collection) compare(s *snapshot) *wrong {
 			return &wrong{name, fmt.Sprintf("%s, but at its revision %d it was gone by %s", shows, s.revision, d), []int64{d.proof()}}
 		}
 	}
-	for _, object := range slices.Sorted(maps.Keys(c.items)) {
+	for _, object := range c.names {
 		if seen[object] {
 			continue
 		}
