@@ -102,7 +102,7 @@ func (f *findings) unsettled(ctx context.Context, src history.Source) (spanList,
 			return nil, fmt.Errorf("read the history: %w", err)
 		}
 		for len(ends) > 0 && op.Time >= ends[0] {
-			indexes[ends[0]] = op.Index
+			indexes[ends[0]] = op.Index - 1
 			ends = ends[1:]
 		}
 		if len(ends) == 0 {

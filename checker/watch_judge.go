@@ -22,11 +22,19 @@ func (j *watchJudge) judge(c *collection, s *stream, covered map[*change]bool) {
 	j.d.Initial += len(s.Initial)
 	r := &replay{j: j, c: c, s: s, present: map[string]bool{}, delivered: map[int64]string{}}
 	r.initial()
+	for i := range s.Events {
+		if s.Events[i].Type == history.EventBookmark {
+			j.d.Bookmarks++
+		} else {
+			j.d.Events++
+		}
+	}
 	if s.From == history.WatchInform {
 		r.final()
 		return
 	}
-	for i := range s.Events {
+	// What follows an event out of order says nothing: the first one is told.
+	for i := 0; i < len(s.Events) && !r.disordered; i++ {
 		r.event(&s.Events[i])
 	}
 	if !r.disordered {
@@ -120,7 +128,6 @@ func (r *replay) final() {
 		return
 	}
 	r.j.d.Finals++
-	r.j.d.Events += len(r.s.Events)
 	v := &snapshot{viewer: r.s.viewer, what: "the store of the informer of " + r.s.String(), revision: r.s.FinalAt, members: membersOf(r.s.Final, 0)}
 	if bad := r.c.compare(v); bad != nil {
 		r.add(bad.name, bad.why, bad.ops...)
@@ -130,11 +137,9 @@ func (r *replay) final() {
 // event judges one event by itself and by the ones before.
 func (r *replay) event(e *history.Event) {
 	if e.Type == history.EventBookmark {
-		r.j.d.Bookmarks++
 		r.bookmark = max(r.bookmark, e.Version)
 		return
 	}
-	r.j.d.Events++
 	what := fmt.Sprintf("%s delivered %s %s at version %d", r.s, e.Type, e.Object, e.Version)
 	if !r.inOrder(e, what) {
 		r.disordered = true
