@@ -40,6 +40,12 @@ var Bugs = []Bug{
 	{"repeated-event", "a resumed stream may begin with the event that was the last before", []string{"kube/watch"}, replicated.Healthy, controlplane.RepeatedEvent},
 	{"gap-after-resume", "a resumed stream may lack its first event", []string{"kube/watch"}, replicated.Healthy, controlplane.GapAfterResume},
 	{"two-leaders", "each server grants a lease on its own, and goes on to", []string{"kube/lease"}, replicated.Healthy, controlplane.LeaseGrantedTwice},
+	{"lost-dependent", "the garbage collector forgets some dependents", []string{"kube/gc"}, replicated.Healthy, controlplane.LostDependent},
+	{"stalled-controller", "a controller does nothing any more, though it lives", []string{"kube/deployment"}, replicated.Healthy, controlplane.StalledController},
+	{"quarrelling-controllers", "two controllers want different replicas and take turns", []string{"kube/deployment"}, replicated.Healthy, controlplane.QuarrellingControllers},
+	{"two-of-one-identity", "a pod is replaced before its container has ended", []string{"kube/statefulset"}, replicated.Healthy, controlplane.TwoOfOneIdentity},
+	{"address-twice", "an address is given to two services", []string{"kube/service-ip"}, replicated.Healthy, controlplane.AddressTwice},
+	{"quota-exceeded", "some objects are admitted without being counted", []string{"kube/quota"}, replicated.Healthy, controlplane.QuotaExceeded},
 }
 
 // ErrUnknownBug is a name that is not in the table.

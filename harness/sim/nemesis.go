@@ -36,6 +36,9 @@ func (s *System) breakOrMend(op history.Op, done func(history.Op)) {
 	case history.FAwaitHealthy:
 		s.awaitWell(op, s.Now()+wellBound, done)
 		return
+	case history.FAwaitConverged:
+		s.awaitConverged(op, done)
+		return
 	case history.FMembers:
 		// What was still under way when the system was found well may have been committed since.
 		s.awaitWell(op, s.Now()+wellBound, func(op history.Op) {
@@ -321,6 +324,27 @@ func (s *System) awaitWell(op history.Op, end time.Duration, done func(history.O
 	default:
 		s.store.Clock.After(wellPoll, func() { s.awaitWell(op, end, done) })
 	}
+}
+
+// awaitConverged completes the operation when what is observed has matched what is declared for as long as was asked, or the bound is over.
+func (s *System) awaitConverged(op history.Op, done func(history.Op)) {
+	var c history.Convergence
+	err := json.Unmarshal(op.Value, &c)
+	if err == nil && s.observer == nil {
+		err = errors.New("nothing is observed")
+	}
+	if err != nil {
+		op.Type, op.Error = history.Info, err.Error()
+		done(op)
+		return
+	}
+	s.observer.Await(c, func(c history.Convergence) {
+		op.Value = encode(c)
+		if !c.Converged {
+			op.Type, op.Error = history.Info, "what is observed does not match what is declared"
+		}
+		done(op)
+	})
 }
 
 // wellPoll is how often await-healthy looks, and wellBound how long.

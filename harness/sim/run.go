@@ -57,7 +57,16 @@ func Run(ctx context.Context, t harness.Test, s *System) (harness.Summary, error
 	}
 	r := &run{t: t, s: s, dispatch: generator.NewDispatcher(t.Generator, t.Concurrency)}
 	begun := s.Now()
+	if s.plane != nil && len(s.kinds) > 0 {
+		s.observer = s.plane.Observe(s.kinds, s.rules, func(op history.Op) { r.record(&op) })
+	}
 	err := r.loop(ctx)
+	if s.plane != nil && err == nil {
+		for _, op := range s.plane.Evidence() {
+			r.record(&op)
+		}
+		err = r.err
+	}
 	r.summary.Elapsed = s.Now() - begun
 	return r.summary, err
 }

@@ -2,7 +2,7 @@
 // a bug: how Faultline tests itself. Everything happens in one goroutine, in an order that the seed
 // fixes: the same generator, options and seed give the same history to the byte.
 //
-// The store is package replicated's. Its clients, here, speak the operations of the workloads register, set and append.
+// The store is package replicated's, the API servers over it, with all that works through them, package controlplane's. The store's own clients, here, speak the operations of the workloads register, set and append.
 package sim
 
 import (
@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/faultline/faultline/harness/history"
 	"github.com/faultline/faultline/harness/sim/controlplane"
 	"github.com/faultline/faultline/harness/sim/replicated"
 )
@@ -28,6 +29,11 @@ type Options struct {
 	Workload string
 	// Timeout is how long a client waits for an operation; 0 is one second.
 	Timeout time.Duration
+	// Read is the kind of read of kube/register and kube/set; empty is quorum.
+	Read string
+	// Kinds are sampled during the run, where the workload is of API servers; empty: nothing is. Rules tell what of them does not match.
+	Kinds []string
+	Rules history.Rules
 }
 
 // System is the imagined system, with its clock. It is good for one Run. Not safe for concurrent use.
@@ -37,13 +43,21 @@ type System struct {
 	plane   *controlplane.Plane
 	lists   bool // keys hold lists
 	timeout time.Duration
+	// observer samples kinds, by rules; nil: nothing is.
+	observer *controlplane.Observer
+	kinds    []string
+	rules    history.Rules
 }
 
 // planePrefix begins the names of the workloads of API servers.
 const planePrefix = "kube/"
 
 // spoken are the workloads whose operations the clients speak.
-var spoken = []string{"", "register", "set", "append", "kube/register", "kube/set", "kube/list", "kube/watch", "kube/lease"}
+var spoken = []string{
+	"", "register", "set", "append",
+	"kube/register", "kube/set", "kube/list", "kube/watch", "kube/lease",
+	"kube/deployment", "kube/statefulset", "kube/job", "kube/gc", "kube/node-failure", "kube/service-ip", "kube/quota",
+}
 
 // ErrUnknownWorkload is one that the imagined clients do not speak.
 var ErrUnknownWorkload = fmt.Errorf("no workload of the simulator (want one of %s)", strings.Join(spoken[1:], ", "))
@@ -63,10 +77,10 @@ func New(o Options) (*System, error) {
 	if o.Timeout == 0 {
 		o.Timeout = time.Second
 	}
-	s := &System{store: replicated.New(o.Nodes, o.Seed, bug.store), lists: o.Workload == "set", timeout: o.Timeout}
+	s := &System{store: replicated.New(o.Nodes, o.Seed, bug.store), lists: o.Workload == "set", timeout: o.Timeout, kinds: o.Kinds, rules: o.Rules}
 	if strings.HasPrefix(o.Workload, planePrefix) {
 		s.plane = controlplane.New(s.store, controlplane.Options{
-			Flaw: bug.plane, Timeout: o.Timeout, Sets: o.Workload == "kube/set",
+			Flaw: bug.plane, Timeout: o.Timeout, Read: o.Read, Sets: o.Workload == "kube/set",
 		})
 	}
 	return s, nil

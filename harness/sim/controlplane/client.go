@@ -46,6 +46,9 @@ func (p *Plane) Invoke(op history.Op, node string, done func(history.Op)) error 
 
 // parse tells how an operation begins.
 func (o *operation) parse() (begin func(), err error) {
+	if d, ok := declares(o.op); ok {
+		return o.declare(d)
+	}
 	switch o.op.F {
 	case "read":
 		return o.read, nil

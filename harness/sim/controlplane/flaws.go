@@ -24,6 +24,12 @@ const (
 	RepeatedEvent
 	GapAfterResume
 	LeaseGrantedTwice
+	LostDependent
+	StalledController
+	QuarrellingControllers
+	AddressTwice
+	QuotaExceeded
+	TwoOfOneIdentity
 )
 
 // How often flaws strike: once in so many chances, and how far.
@@ -36,6 +42,12 @@ const (
 	bookmarkOnce        = 4
 	repeatedOnce        = 3
 	gapOnce             = 2
+	forgottenOnce       = 4
+	addressOnce         = 6
+	quotaOnce           = 6
+	lateStop            = 2 * time.Second
+	stallsAfter         = 12 * time.Second
+	quarrelEvery        = 700 * time.Millisecond
 	forksAfter          = 4 * time.Second
 	divergesOnce        = 300
 )

@@ -28,6 +28,11 @@ type Plane struct {
 	changes  map[string][]change
 	taken    int
 	sessions map[history.Process]*session
+	// made counts objects; running tells that controllers and kubelets are at work; spans are the containers' lives that are over.
+	made     int
+	running  bool
+	kubelets []*kubelet
+	spans    []nodeSpan
 }
 
 // Options are what a plane is made with.

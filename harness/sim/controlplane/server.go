@@ -10,8 +10,8 @@ import (
 
 // Server is the API server of a node.
 type Server struct {
-	// Outside is the way from the clients to it, Store its own way to its member of the store.
-	Outside, Store replicated.Path
+	// Outside is the way from the clients to it, Inside that from its own machine, Store its own way to its member of the store.
+	Outside, Inside, Store replicated.Path
 
 	p      *Plane
 	node   *replicated.Node
@@ -85,7 +85,8 @@ func (s *Server) compacted() int64 {
 
 // request is what a client asked a server for and was not answered.
 type request struct {
-	s *Server
+	s    *Server
+	path *replicated.Path
 	// starts tells the server's life in which it was asked.
 	starts int
 	reply  func(error)
@@ -93,9 +94,14 @@ type request struct {
 }
 
 // ask sends a request: act is called at the server, when it arrives; what it does ends with answer, or never. reply may never be called.
-func (s *Server) ask(reply func(error), act func(r *request)) {
-	s.p.store.Carry(&s.Outside, func() {
-		r := &request{s: s, starts: s.starts, reply: reply}
+func (s *Server) ask(reply func(error), act func(r *request)) { s.request(&s.Outside, reply, act) }
+
+// inside sends a request from the server's own machine. Nobody waits for the answer.
+func (s *Server) inside(act func(r *request)) { s.request(&s.Inside, func(error) {}, act) }
+
+func (s *Server) request(path *replicated.Path, reply func(error), act func(r *request)) {
+	s.p.store.Carry(path, func() {
+		r := &request{s: s, path: path, starts: s.starts, reply: reply}
 		if !s.up {
 			s.p.store.Clock.After(s.p.store.Latency(), func() { r.finish(replicated.ErrRefused) })
 			return
@@ -127,7 +133,7 @@ func (r *request) act(do func()) {
 
 // answer sends the answer to the client.
 func (r *request) answer(err error) {
-	r.s.p.store.Carry(&r.s.Outside, func() { r.finish(err) })
+	r.s.p.store.Carry(r.path, func() { r.finish(err) })
 }
 
 func (r *request) finish(err error) {

@@ -83,7 +83,15 @@ type Command struct {
 	List   []int64
 	Object any
 	Gone   bool
+	// Also are further guarded writes, done with the first one, or none of them.
+	Also   []Guarded
 	Micros []Micro
+}
+
+// Guarded is a write that is done if its key has a version.
+type Guarded struct {
+	Put
+	Guard int64
 }
 
 // Kind is what a command does.
@@ -136,8 +144,12 @@ func (s *store) evaluate(c *Command, ignoreGuard, ownUnseen bool) (Result, Entry
 			return r, Entry{{Key: c.Key, Elements: []int64{c.New}}}
 		}
 	case PutGuarded:
-		if ignoreGuard || found.Version == c.Guard {
-			return r, Entry{{c.Key, c.List, c.Object, c.Gone}}
+		if ignoreGuard || s.guarded(c) {
+			e := Entry{{c.Key, c.List, c.Object, c.Gone}}
+			for _, g := range c.Also {
+				e = append(e, g.Put)
+			}
+			return r, e
 		}
 	case Transact:
 		var e Entry
@@ -146,6 +158,12 @@ func (s *store) evaluate(c *Command, ignoreGuard, ownUnseen bool) (Result, Entry
 	}
 	r.OK = false
 	return r, nil
+}
+
+// guarded tells whether all keys that a command writes have the versions that it expects.
+func (s *store) guarded(c *Command) bool {
+	return s.items[c.Key].Version == c.Guard &&
+		!slices.ContainsFunc(c.Also, func(g Guarded) bool { return s.items[g.Key].Version != g.Guard })
 }
 
 // transact evaluates the micro-operations in their order, each seeing the ones before.
