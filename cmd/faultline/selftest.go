@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,7 +15,9 @@ import (
 
 	"github.com/faultline/faultline/checker"
 	"github.com/faultline/faultline/harness"
+	"github.com/faultline/faultline/harness/history"
 	"github.com/faultline/faultline/harness/sim"
+	"github.com/faultline/faultline/internal/kube/observe"
 	"github.com/faultline/faultline/nemesis"
 	"github.com/faultline/faultline/workloads"
 )
@@ -26,6 +29,13 @@ const (
 	selftestInterval    = 3 * time.Second
 	selftestConcurrency = 6
 	selftestNodes       = 3
+	// selftestRate is the pace of workloads that have none of their own, selftestPace how many times faster the others go: the imagined
+	// control plane follows at once.
+	selftestRate = 200
+	selftestPace = 5
+	// selftestBound is how long the imagined control plane may take to converge: it tries again ten times a second.
+	selftestBound = 12 * time.Second
+	selftestHold  = 2 * time.Second
 )
 
 // foundShare is the least share of seeds in which a planted bug must be found: 19 of 20.
@@ -139,13 +149,16 @@ func (t *trial) run(ctx context.Context, seed uint64) error {
 
 // once is one run in imagined time, judged by the checkers that a real run has.
 func (t *trial) once(ctx context.Context, seed uint64) ([]checker.Result, error) {
-	parts, err := t.workload.New(workloads.Options{
-		Keys: 5, OpsPerKey: 200, Concurrency: selftestConcurrency, Rate: 200, TimeLimit: selftestLimit, Seed: seed,
-	})
+	parts, err := t.workload.New(selftestOptions(t.workload.Defaults, seed))
 	if err != nil {
 		return nil, err
 	}
 	o := sim.Options{Nodes: selftestNodes, Seed: seed, Workload: shapeOf(t.workload)}
+	shape := nemesis.Shape{TimeLimit: selftestLimit, Quiet: selftestQuiet}
+	if len(t.workload.Kinds) > 0 {
+		o.Kinds, o.Rules = t.workload.Kinds, observe.RulesOf(t.workload.Kinds)
+		shape.Converge = &history.Convergence{BoundMS: selftestBound.Milliseconds(), HoldMS: selftestHold.Milliseconds(), Stated: true}
+	}
 	if t.Bug != healthyName {
 		o.Bug = t.Bug
 	}
@@ -157,13 +170,21 @@ func (t *trial) once(ctx context.Context, seed uint64) ([]checker.Result, error)
 	faults := nemesis.Package{Generator: system.Faults(seed, selftestInterval)}
 	_, err = sim.Run(ctx, harness.Test{
 		Concurrency: selftestConcurrency, History: memory,
-		Generator: nemesis.Phases(parts.Main, parts.Final, faults, nemesis.Shape{TimeLimit: selftestLimit, Quiet: selftestQuiet}),
+		Generator: nemesis.Phases(parts.Main, parts.Final, faults, shape),
 	}, system)
 	if err != nil {
 		return nil, err
 	}
 	checkers := append(parts.Checkers, commonCheckers(t.workload.Minimum, nil)...)
 	return checker.Run(ctx, memory, withoutLogs(checkers), checker.Budget{Time: checkTime, MemoryBytes: checkMemoryBytes})
+}
+
+// selftestOptions are a workload's in imagined time.
+func selftestOptions(d workloads.Defaults, seed uint64) workloads.Options {
+	return workloads.Options{
+		Keys: cmp.Or(d.Keys, 5), OpsPerKey: cmp.Or(d.OpsPerKey, 200), Concurrency: selftestConcurrency,
+		Rate: cmp.Or(d.Rate*selftestPace, selftestRate), TimeLimit: selftestLimit, Seed: seed,
+	}
 }
 
 // withoutLogs leaves out the checker of logs: an imagined system has none.

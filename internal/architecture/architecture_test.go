@@ -161,7 +161,7 @@ var layers = []layer{
 		"cmd/faultline",
 		[]string{
 			"checker", "harness", "harness/cluster", "harness/control", "harness/generator", "harness/history", "harness/sim",
-			"internal/binaries", "internal/etcd", "internal/kube", "internal/kube/declared", "internal/kube/install",
+			"internal/binaries", "internal/etcd", "internal/kube", "internal/kube/declared", "internal/kube/install", "internal/kube/observe",
 			"internal/node", "nemesis", "results", "workloads",
 		},
 		nil,
