@@ -248,7 +248,11 @@ func (o *item) at(revision int64) *change {
 // mayBeGone tells whether some deletion may have removed an object's version up to a revision, and before an index.
 func (o *item) mayBeGone(version, revision, ret int64) bool {
 	return slices.ContainsFunc(o.loose, func(d *change) bool {
-		return d.index >= 0 && d.call < ret && d.low < revision && (d.high == 0 || d.high > version+1)
+		upTo := revision
+		if d.high > 0 {
+			upTo = min(upTo, d.high-1)
+		}
+		return d.index >= 0 && d.call < ret && max(d.low, version) < upTo
 	})
 }
 

@@ -210,7 +210,11 @@ func (r *replay) deleted(e *history.Event, what string) {
 		r.add("phantom-event", what+", but nobody can have deleted it then")
 		return
 	}
-	if last := r.c.items[e.Object].at(e.Version - 1); last != nil && !last.deletes() && last.number != e.Number && e.Number != 0 {
+	// It had that content by its newest change, or by one of unknown outcome that nothing else shows.
+	if w := r.c.byNumber[e.Number]; e.Number == 0 || w != nil && w.object == e.Object && w.version == 0 && w.call < r.s.ret && w.low < e.Version-1 {
+		return
+	}
+	if last := r.c.items[e.Object].at(e.Version - 1); last != nil && !last.deletes() && last.number != e.Number {
 		r.add("version-mismatch", fmt.Sprintf("%s with content %d, but before that there was %s", what, e.Number, last), last.proof())
 	}
 }
@@ -235,7 +239,7 @@ func (r *replay) complete(covered map[*change]bool) {
 		if ch.version > end {
 			break
 		}
-		if ch.deletes() && ch.version <= deletions {
+		if ch.version <= deletions && !r.outlasts(ch) {
 			continue
 		}
 		r.owe(ch, covered)
@@ -244,6 +248,12 @@ func (r *replay) complete(covered map[*change]bool) {
 		}
 	}
 	r.looseDeletions(deletions, end, covered)
+}
+
+// outlasts tells whether what a change wrote was still there right before the first event: then the stream began with it, or delivered it.
+func (r *replay) outlasts(ch *change) bool {
+	o := r.c.items[ch.object]
+	return !ch.deletes() && o.at(r.first-1) == ch && !o.mayBeGone(ch.version, r.first-1, r.s.ret)
 }
 
 // newestInitial is the newest version of the initial state.
