@@ -1,6 +1,7 @@
 package workloads
 
 import (
+	"github.com/faultline/faultline/checker"
 	"github.com/faultline/faultline/harness/generator"
 	"github.com/faultline/faultline/harness/history"
 	"github.com/faultline/faultline/internal/kube/declared"
@@ -28,6 +29,7 @@ func kubeNodeFailure() Workload {
 			}
 			return drawDeployment(ctx, k, steady)
 		},
+		more:  []checker.Checker{oneOfEachIdentity()},
 		final: func(n int64) []history.Op { return []history.Op{readOf(kindOf(n), numbered("n", n))} },
 	}.row("kube/node-failure", "steady Deployments and a StatefulSet while nodes die: their pods move", Defaults{Rate: 2, Keys: nodeFailureKinds})
 }

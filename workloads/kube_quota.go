@@ -3,6 +3,7 @@ package workloads
 import (
 	"strconv"
 
+	"github.com/faultline/faultline/checker"
 	"github.com/faultline/faultline/harness/generator"
 	"github.com/faultline/faultline/harness/history"
 	"github.com/faultline/faultline/internal/kube/declared"
@@ -27,6 +28,10 @@ func kubeQuota() Workload {
 		label: "quota", prefix: "q",
 		kinds: []string{observe.KindNamespace, observe.KindResourceQuota, observe.KindConfigMap},
 		draw:  drawQuota,
+		// Pods are left out: one whose node is lost goes without a delete.
+		more: []checker.Checker{checker.Quota(checker.QuotaOptions{
+			Kind: declared.KindResourceQuota, Counted: map[string]string{"count/configmaps": declared.KindConfigMap},
+		})},
 		final: func(n int64) []history.Op {
 			namespace := numbered("q", n)
 			ops := []history.Op{readOf(declared.KindResourceQuota, namespace+"/quota")}

@@ -1,6 +1,7 @@
 package workloads
 
 import (
+	"github.com/faultline/faultline/checker"
 	"github.com/faultline/faultline/harness/generator"
 	"github.com/faultline/faultline/harness/history"
 	"github.com/faultline/faultline/internal/kube/declared"
@@ -19,6 +20,7 @@ func kubeServiceIP() Workload {
 	return declaring{
 		label: "service-ip", prefix: "svc",
 		kinds: []string{observe.KindService},
+		more:  []checker.Checker{checker.Unique()},
 		draw:  drawService,
 		final: func(n int64) []history.Op { return []history.Op{readOf(declared.KindService, numbered("svc", n))} },
 	}.row("kube/service-ip", "services come and go; addresses and node ports stay unique", Defaults{Rate: 10, Keys: 20})

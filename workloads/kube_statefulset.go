@@ -1,6 +1,9 @@
 package workloads
 
 import (
+	"time"
+
+	"github.com/faultline/faultline/checker"
 	"github.com/faultline/faultline/harness/generator"
 	"github.com/faultline/faultline/harness/history"
 	"github.com/faultline/faultline/internal/kube/declared"
@@ -9,6 +12,14 @@ import (
 
 // statefulSetReplicas is the most copies that a StatefulSet is scaled to.
 const statefulSetReplicas = 3
+
+// clocksApart is by how much the clocks of two nodes may differ, whose runtimes log by them.
+const clocksApart = 500 * time.Millisecond
+
+// oneOfEachIdentity judges that no two pods of one name ran at once.
+func oneOfEachIdentity() checker.Checker {
+	return checker.Identities(checker.IdentitiesOptions{Slack: clocksApart})
+}
 
 // kubeStatefulSet creates a few StatefulSets, every other one of which starts its pods all at once, scales them and rolls them out.
 //
@@ -21,6 +32,7 @@ func kubeStatefulSet() Workload {
 		draw: func(ctx *generator.Context, k drawnKey) (string, string, history.Declaration) {
 			return drawStatefulSet(ctx, k, []weight{{"create", 8}, {"scale", 20}, {"rollout", 12}, {"read", 60}})
 		},
+		more: []checker.Checker{oneOfEachIdentity()},
 		final: func(n int64) []history.Op {
 			return []history.Op{readOf(declared.KindStatefulSet, numbered("s", n))}
 		},

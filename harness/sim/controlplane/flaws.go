@@ -42,7 +42,7 @@ const (
 	bookmarkOnce        = 4
 	repeatedOnce        = 3
 	gapOnce             = 2
-	forgottenOnce       = 4
+	forgottenOnce       = 2
 	addressOnce         = 6
 	quotaOnce           = 6
 	lateStop            = 2 * time.Second
