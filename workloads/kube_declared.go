@@ -33,8 +33,6 @@ type declaring struct {
 	final func(number int64) []history.Op
 	// more are the workload's own checkers, beside those for what is declared and for convergence.
 	more []checker.Checker
-	// vanishing are kinds of object that the system may remove without being asked.
-	vanishing []string
 }
 
 // drawnKey is the key of a draw.
@@ -52,6 +50,10 @@ func (w declaring) parts(o Options) (Parts, error) {
 	if err := o.check(); err != nil {
 		return Parts{}, err
 	}
+	convergence, err := checker.Converge(checker.ConvergeOptions{Rules: observe.RulesOf(w.kinds), Server: "kube-apiserver"})
+	if err != nil {
+		return Parts{}, err
+	}
 	keys := stream(o, w.prefix)
 	used := newLedger(w.prefix, func(op history.Op) []string { return []string{w.keyOf(op.Key)} })
 	draw := func(ctx *generator.Context, worker generator.Worker, n uint64) history.Op {
@@ -66,7 +68,7 @@ func (w declaring) parts(o Options) (Parts, error) {
 		}
 		return history.Op{F: f, Key: object, Value: jsonOf(d)}
 	}
-	checkers := []checker.Checker{checker.Declared(checker.DeclaredOptions{Vanishing: w.vanishing})}
+	checkers := []checker.Checker{checker.Declared(checker.DeclaredOptions{}), convergence}
 	return Parts{
 		Main:     &noted{used, mainPhase(o, w.label, draw)},
 		Final:    finalSome(o.Concurrency, func() []history.Op { return w.finalOf(used.last()) }),

@@ -19,6 +19,10 @@ const (
 // quotaObjects are the kinds that are counted, by the letter before their number.
 var quotaObjects = []struct{ letter, kind string }{{"c", declared.KindConfigMap}, {"p", declared.KindPod}}
 
+// quotaCounted are the same by the names that quotas have for them. Pods count although none runs: theirs never get a node, so that none
+// vanishes with one.
+var quotaCounted = map[string]string{"configmaps": declared.KindConfigMap, "pods": declared.KindPod}
+
 // kubeQuota makes namespaces with a quota each, and in them objects, as many as there is room for and more.
 //
 //	create  q1/quota {kind: ResourceQuota, change, count}    create  q1/c3 {kind, change} → {…, uid}, refused quota or (no quota in force) absent
@@ -28,10 +32,7 @@ func kubeQuota() Workload {
 		label: "quota", prefix: "q",
 		kinds: []string{observe.KindNamespace, observe.KindResourceQuota, observe.KindConfigMap},
 		draw:  drawQuota,
-		// Pods are left out: one whose node is lost goes without a delete.
-		more: []checker.Checker{checker.Quota(checker.QuotaOptions{
-			Kind: declared.KindResourceQuota, Counted: map[string]string{"count/configmaps": declared.KindConfigMap},
-		})},
+		more:  []checker.Checker{checker.Quota(checker.QuotaOptions{Kind: declared.KindResourceQuota, Counted: quotaCounted})},
 		final: func(n int64) []history.Op {
 			namespace := numbered("q", n)
 			ops := []history.Op{readOf(declared.KindResourceQuota, namespace+"/quota")}
