@@ -35,3 +35,15 @@ func share(ctx context.Context, most time.Duration) (context.Context, context.Ca
 	}
 	return context.WithTimeout(ctx, most)
 }
+
+// elapsed waits; it tells whether the whole time went by before the context was done.
+func elapsed(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

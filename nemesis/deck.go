@@ -36,3 +36,6 @@ func (d deck) order(i int, nodes []string) []string {
 
 // coin is tossed for the i-th fault.
 func (d deck) coin(what string, i int) bool { return d.rand(what, i).IntN(2) == 1 }
+
+// number is from 1 to most for the i-th fault.
+func (d deck) number(what string, i, most int) int { return 1 + d.rand(what, i).IntN(most) }

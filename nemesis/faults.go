@@ -44,6 +44,48 @@ var Faults = []Fault{
 		Words:  processWords,
 		New:    newPause,
 	},
+	{
+		Family: "node",
+		Doc:    "SIGKILL everything that the system runs on a node at once, start it again at the end",
+		Words: []Word{
+			{"one", target, "a random node"},
+			{"minority", target, "as many nodes as may fail"},
+			{"leader", target, "the leader's node"},
+			{"NODE", target, "that node (n2)"},
+		},
+		New: newNode,
+	},
+	{
+		Family: "stale-apiserver",
+		Doc:    "cut an API server from its store, so that its cache ages while it still answers; then move a component onto it (Kubernetes)",
+		Words: []Word{
+			{"one", target, "a random node's"},
+			{"leader", target, "that of the store's leader's node"},
+			{"NODE", target, "that node's (n2)"},
+			{"COMPONENT", component, "that component of another node uses it until the end (kubelet, kube-controller-manager); otherwise none does"},
+		},
+		New: newStale,
+	},
+	{
+		Family: "crash-mid-reconcile",
+		Doc:    "SIGKILL the leader of a component right after one of its next writes, start it again at the end (Kubernetes)",
+		Words:  []Word{{"COMPONENT", component, "that component instead of kube-controller-manager"}},
+		New:    newCrash,
+	},
+	{
+		Family: "missed-events",
+		Doc:    "SIGSTOP a component, create and delete objects that it would act on, SIGCONT it at the end (Kubernetes)",
+		Words: []Word{
+			{"one", target, "on a random node"},
+			{"minority", target, "on as many nodes as may fail"},
+			{"majority", target, "on the smallest majority"},
+			{"leader", target, "on the node of the component's leader; of the system's, if it elects none"},
+			{"all", target, "on every node"},
+			{"NODE", target, "on that node (n2)"},
+			{"COMPONENT", component, "that component; otherwise one is drawn, but for etcd"},
+		},
+		New: newMissed,
+	},
 }
 
 // processWords are those of the faults that strike processes.
@@ -110,6 +152,8 @@ type Draw struct {
 	Order []string `json:"order"`
 	// Deaf: in a one-way partition the victims do not hear the others; otherwise the others do not hear them.
 	Deaf bool `json:"deaf,omitempty"`
+	// N is how many writes, or objects.
+	N int `json:"n,omitempty"`
 }
 
 func faultOf(family string) (Fault, bool) {

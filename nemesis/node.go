@@ -1,0 +1,29 @@
+package nemesis
+
+import (
+	"slices"
+)
+
+// newNode makes the fault that ends everything that the system runs on a node at once, as a power cut does but for the node itself,
+// and starts it again at the end. It is a kill of many processes, and proved as one.
+func newNode(s Scope, words choice) (action, error) {
+	k := strike{family: "node", scope: s, words: words, mended: map[process]bool{}, names: slices.Concat(s.Companions, s.Components)}
+	if len(k.names) < 2 {
+		return nil, refuse(ErrImpossible, "node needs a system that runs several processes on each node: it runs %v, so use kill", k.names)
+	}
+	if err := k.target([]string{"one", "minority", "leader"}); err != nil {
+		return nil, err
+	}
+	return &wholeNode{kill{strike: k}}, nil
+}
+
+// wholeNode is a kill that leaves no component to be named.
+type wholeNode struct{ kill }
+
+func (n *wholeNode) draw(d deck, i int) ([]string, Draw) {
+	t := n.words[target]
+	if t == "" {
+		t = d.pick("target", i, n.open)
+	}
+	return []string{t}, Draw{Order: d.order(i, n.scope.Nodes)}
+}
