@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/faultline/faultline/harness/history"
 )
@@ -17,8 +18,9 @@ type cachedJudge struct {
 	read string
 	// whole: a key is a set that is read as a whole, so that only revisions tell how old a read is; otherwise it has one version at a time.
 	whole bool
-	// versions are the known ones of each key, from writes and reads.
+	// versions are the known ones of each key, from writes and reads; known tells since when.
 	versions map[string][]int64
+	known    map[string]*floor
 	stale    Staleness
 	// travels are reads older than what another server had shown.
 	travels int
@@ -31,7 +33,7 @@ func (j *linearizableJudge) views(ctx context.Context, src history.Source, regis
 	for _, r := range registers {
 		byKey[r.key] = r
 	}
-	c := &cachedJudge{f: &j.f, read: read, versions: map[string][]int64{}, failing: func(key string) { j.failing(byKey[key]) }}
+	c := &cachedJudge{f: &j.f, read: read, versions: map[string][]int64{}, known: map[string]*floor{}, failing: func(key string) { j.failing(byKey[key]) }}
 	if err := c.check(ctx, src, map[string]bool{fRead: true, fWrite: false, fCAS: false}); err != nil {
 		return err
 	}
@@ -41,20 +43,8 @@ func (j *linearizableJudge) views(ctx context.Context, src history.Source, regis
 
 // views judges sets as caches show them. reads says of each function whether it reads.
 func (f *findings) views(ctx context.Context, src history.Source, reads map[string]bool, read string) (*cachedJudge, error) {
-	c := &cachedJudge{f: f, read: read, whole: true, versions: map[string][]int64{}, failing: func(string) {}}
-	if err := c.check(ctx, src, reads); err != nil {
-		return nil, err
-	}
-	unsettled, err := f.unsettled(ctx, src)
-	if err != nil {
-		return nil, err
-	}
-	ops, err := f.shownIn(ctx, src, reads, true)
-	if err != nil {
-		return nil, err
-	}
-	c.monotone(ops, unsettled)
-	return c, nil
+	c := &cachedJudge{f: f, read: read, whole: true, versions: map[string][]int64{}, known: map[string]*floor{}, failing: func(string) {}}
+	return c, c.check(ctx, src, reads)
 }
 
 func (c *cachedJudge) check(ctx context.Context, src history.Source, reads map[string]bool) error {
@@ -74,6 +64,11 @@ func (c *cachedJudge) check(ctx context.Context, src history.Source, reads map[s
 	c.judge(ops)
 	c.measure(ops)
 	c.stale.settle()
+	r, err := c.f.renewalsOf(ctx, src)
+	if err != nil {
+		return err
+	}
+	c.monotone(ops, &r)
 	return nil
 }
 
@@ -187,6 +182,10 @@ func (c *cachedJudge) measure(ops []shown) {
 		if o.reads {
 			into = views
 		}
+		if c.known[o.key] == nil {
+			c.known[o.key] = &floor{}
+		}
+		c.known[o.key].add(moment{o.ret, o.retAt, o.version, o.node})
 		if into[o.key] == nil {
 			into[o.key] = &floor{}
 		}
@@ -217,8 +216,8 @@ func (c *cachedJudge) measure(ops []shown) {
 	}
 }
 
-// monotone finds reads that went back in revisions for one process on one server.
-func (c *cachedJudge) monotone(ops []shown, unsettled spanList) {
+// monotone finds reads that went back in versions for one process on one server.
+func (c *cachedJudge) monotone(ops []shown, r *renewals) {
 	type reader struct {
 		process   history.Process
 		node, key string
@@ -230,11 +229,15 @@ func (c *cachedJudge) monotone(ops []shown, unsettled spanList) {
 			continue
 		}
 		who := reader{o.process, o.node, o.key}
-		if b := last[who]; b != nil && b.revision > o.revision {
+		if b := last[who]; b != nil && b.version > o.version && c.read != history.ReadExact {
+			excused := r.excuse(&b.viewer, o.ret, func(at time.Duration) time.Duration { return c.known[o.key].since(o.version, never, at) })
 			c.f.add(Anomaly{
-				Name: "non-monotonic-read", Key: o.key, Ops: []int64{o.ret, b.ret}, Allowed: unsettled.overlaps(b.call, o.ret),
+				Name: "non-monotonic-read", Key: o.key, Ops: []int64{o.ret, b.ret}, Allowed: excused,
 				Why: fmt.Sprintf("%s, but the same process had been shown version %d there before (%d)", o, b.version, b.ret),
 			})
+			if !excused {
+				c.failing(o.key)
+			}
 		}
 		last[who] = o
 	}

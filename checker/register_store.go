@@ -64,24 +64,18 @@ func (r *register) describeWithKey(o *regOp) string {
 	return r.describe(o)
 }
 
-// steadyFaults are the families that leave a member's process, and so its view, as it was. A cache may be begun anew also when what it is
-// fed by is cut off or held up: then none is.
+// steadyFaults are the families that leave a member's process, and so its view, as it was.
 var steadyFaults = []string{"partition", "pause"}
 
 // monotone finds reads that went back in versions for one process on one member. A member may do so when it was restarted, so that any other
 // fault than the ones known to be steady, in force between the two, allows it.
-func (j *linearizableJudge) monotone(ctx context.Context, src history.Source, registers []*register, model string) error {
+func (j *linearizableJudge) monotone(ctx context.Context, src history.Source, registers []*register) error {
 	all, err := j.f.faultsOf(ctx, src)
 	if err != nil {
 		return err
 	}
 	all.windows = slices.DeleteFunc(all.windows, func(w history.Window) bool { return slices.Contains(steadyFaults, w.Family) })
 	restarts := all.mayAct()
-	if model == ModelCached {
-		if restarts, err = j.f.unsettled(ctx, src); err != nil {
-			return err
-		}
-	}
 	type reader struct {
 		process history.Process
 		node    string

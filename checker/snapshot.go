@@ -27,9 +27,8 @@ type SnapshotOptions struct {
 //   - stale-read: the list's revision is older than a change acknowledged, or seen by anyone, before it was invoked; or it shows
 //     an object that had been deleted. time-travel: what is newer was seen on another server. Both are allowed to lists from caches.
 //   - older-than-asked: the revision is older than the one that was asked for. wrong-revision: it is not the very one asked for.
-//   - non-monotonic-read: lists from one server's cache go back for one process. It is allowed where a fault was in force in
-//     between or shortly before: a server that begins its cache anew answers from the store until it is filled, and may then fall
-//     back to the cache's first revision.
+//   - non-monotonic-read: lists from one server's cache go back for one process. It is allowed where the server may have begun its cache
+//     anew: a fault was in force in between or shortly before, and what it goes back to had been the newest shortly before.
 //   - garbage-read, aborted-read, future-read, version-mismatch: nobody wrote what is shown; who did was told that it failed; it was
 //     invoked later; or it has another version.
 //
@@ -77,7 +76,7 @@ func (s snapshots) Check(ctx context.Context, src history.Source, b Budget) (Res
 	if err != nil {
 		return Result{}, err
 	}
-	if j.restarts, err = j.f.unsettled(ctx, src); err != nil {
+	if j.renewals, err = j.f.renewalsOf(ctx, src); err != nil {
 		return Result{}, err
 	}
 	j.cs = cs

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/faultline/faultline/harness/history"
 )
@@ -12,7 +13,7 @@ type snapshotJudge struct {
 	d        SnapshotDetail
 	cs       *collections
 	model    string
-	restarts spanList
+	renewals renewals
 }
 
 // fresh tells a list that must reflect whatever was acknowledged before.
@@ -118,8 +119,11 @@ func (j *snapshotJudge) monotone(c *collection) {
 		}
 		who := reader{s.process, s.node}
 		if b := last[who]; b != nil && b.revision > s.revision {
+			excused := j.renewals.excuse(&b.viewer, s.ret, func(at time.Duration) time.Duration {
+				return max(j.cs.writes.since(s.revision, never, at), j.cs.views.since(s.revision, never, at))
+			})
 			j.f.add(Anomaly{
-				Name: "non-monotonic-read", Key: c.key, Ops: []int64{s.ret, b.ret}, Allowed: j.restarts.overlaps(b.call, s.ret),
+				Name: "non-monotonic-read", Key: c.key, Ops: []int64{s.ret, b.ret}, Allowed: excused,
 				Why: fmt.Sprintf("%s shows revision %d, but the same process had been shown %d there before (%d)", s.what, s.revision, b.revision, b.ret),
 			})
 		}

@@ -10,7 +10,9 @@ func TestSnapshots(t *testing.T) {
 		a3 = `0 update c {"object":"a","number":3} v=12 / `
 		db = `1 delete c {"object":"b"} / `
 	)
-	page := func(revision, objects string) string { return `{"revision":` + revision + `,"objects":[` + objects + `]}` }
+	page := func(revision, objects string) string {
+		return `{"revision":` + revision + `,"objects":[` + objects + `]}`
+	}
 	list := func(read, pages string) string { return `{"read":"` + read + `","pages":[` + pages + `]}` }
 	const (
 		mA1 = `{"object":"a","version":10,"number":1}`
@@ -66,6 +68,19 @@ func TestSnapshots(t *testing.T) {
 			name: "back on a server that was restarted",
 			history: a1 + b2 + `1 list c ` + list("cached", page("11", mA1+","+mB2)) + ` r=11 n=n1 / ` + startKill + ` / ` + stopKill + ` / 1 list c ` +
 				list("cached", page("10", mA1)) + ` r=10 n=n1`, want: "valid (stale-read c [11 3]) (non-monotonic-read c [11 5])",
+		},
+		{
+			name: "back by more than a cache that is begun anew is behind",
+			history: `0 create c {"object":"a","number":1} v=10 t=1s / 0 create c {"object":"b","number":2} v=11 t=1s / 1 list c ` + list("cached", page("11", mA1+","+mB2)) +
+				` r=11 n=n1 t=3s / ` + startKill + ` t=4s / ` + stopKill + ` t=5s / 1 list c ` + list("cached", page("10", mA1)) + ` r=10 n=n1 t=6s`,
+			want: "invalid non-monotonic-read c [11 5] (stale-read c [11 3])",
+		},
+		{
+			name: "back by what a fault held up",
+			history: `0 create c {"object":"a","number":1} v=10 t=1s / 0 create c {"object":"b","number":2} v=11 t=1s / nemesis invoke start-pause {"id":"pause-1","family":"pause"} t=2s
+				1 list c ` + list("cached", page("11", mA1+","+mB2)) + ` r=11 n=n1 t=9s / nemesis ok start-pause {"id":"pause-1","family":"pause","proof":1} t=9s
+				nemesis heal t=10s / 1 list c ` + list("cached", page("10", mA1)) + ` r=10 n=n1 t=11s`,
+			want: "valid (stale-read c [11 3]) (non-monotonic-read c [11 6])",
 		},
 		{
 			name: "back long after a fault",

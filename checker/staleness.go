@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/faultline/faultline/harness/history"
 )
 
 // Staleness is how far reads were behind the newest acknowledged write when they were invoked: at least so far.
@@ -73,54 +71,6 @@ func (f *floor) since(version, call int64, at time.Duration) time.Duration {
 		return 0
 	}
 	return max(0, at-f.moments[n].at)
-}
-
-// settleTime is how long after a fault's end a server may still begin its cache anew: until its connections to the store are found
-// broken and made again.
-const settleTime = 15 * time.Second
-
-// unsettled are the stretches in which a fault was in force, or had been shortly before.
-func (f *findings) unsettled(ctx context.Context, src history.Source) (spanList, error) {
-	all, err := f.faultsOf(ctx, src)
-	if err != nil {
-		return nil, err
-	}
-	var ends []time.Duration
-	for _, w := range all.windows {
-		if w.StopComplete.Known {
-			ends = append(ends, w.StopComplete.Time+settleTime)
-		}
-	}
-	if len(ends) == 0 {
-		return all.mayAct(), nil
-	}
-	// Which index came when is known only from the operations themselves.
-	slices.Sort(ends)
-	indexes := make(map[time.Duration]int64, len(ends))
-	for op, err := range src.Ops() {
-		if err != nil {
-			return nil, fmt.Errorf("read the history: %w", err)
-		}
-		for len(ends) > 0 && op.Time >= ends[0] {
-			indexes[ends[0]] = op.Index - 1
-			ends = ends[1:]
-		}
-		if len(ends) == 0 {
-			break
-		}
-	}
-	for i := range all.windows {
-		w := &all.windows[i]
-		if !w.StopComplete.Known {
-			continue
-		}
-		if at, ok := indexes[w.StopComplete.Time+settleTime]; ok {
-			w.StopComplete.Index = at
-		} else {
-			w.StopComplete.Index = never - 1
-		}
-	}
-	return all.mayAct(), nil
 }
 
 // within is a context that ends with the budget's time.
