@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -55,13 +56,14 @@ func (s *System) Churn(ctx context.Context, n int) (string, error) {
 	first := s.churned
 	s.churned += n
 	s.mu.Unlock()
+	c := churn{slices.Clone(s.nodes)}
 	for i := range n {
-		if err := s.makeChurn(ctx, first+i); err != nil {
+		if err := c.make(ctx, first+i); err != nil {
 			return "", fmt.Errorf("make %s: %w", churnName(first+i), err)
 		}
 	}
 	for i := range n {
-		if err := s.deleteChurn(ctx, first+i); err != nil {
+		if err := c.remove(ctx, first+i); err != nil {
 			return "", fmt.Errorf("delete %s: %w", churnName(first+i), err)
 		}
 	}
@@ -70,8 +72,11 @@ func (s *System) Churn(ctx context.Context, n int) (string, error) {
 
 func churnName(i int) string { return fmt.Sprintf("churn-%d", i) }
 
-func (s *System) makeChurn(ctx context.Context, i int) error {
-	return s.write(ctx, func(ctx context.Context, n *node) error {
+// churn is one round of it. Its servers are asked in their order; one that failed goes behind the others.
+type churn struct{ servers []*node }
+
+func (c *churn) make(ctx context.Context, i int) error {
+	return c.write(ctx, func(ctx context.Context, n *node) error {
 		var err error
 		if i%2 == 0 {
 			err = n.control.Create(ctx, deployments, churnNamespace, "", churnDeployment(churnName(i)), nil, metav1.CreateOptions{})
@@ -86,13 +91,13 @@ func (s *System) makeChurn(ctx context.Context, i int) error {
 	})
 }
 
-func (s *System) deleteChurn(ctx context.Context, i int) error {
+func (c *churn) remove(ctx context.Context, i int) error {
 	resource := pods
 	if i%2 == 0 {
 		resource = deployments
 	}
 	background := metav1.DeletePropagationBackground
-	return s.write(ctx, func(ctx context.Context, n *node) error {
+	return c.write(ctx, func(ctx context.Context, n *node) error {
 		err := n.control.Delete(ctx, resource, churnNamespace, churnName(i), nil, metav1.DeleteOptions{PropagationPolicy: &background})
 		if apierrors.IsNotFound(err) {
 			return nil
@@ -102,14 +107,16 @@ func (s *System) deleteChurn(ctx context.Context, i int) error {
 }
 
 // write tries something that may be done more than once through one API server after the other, until one has done it.
-func (s *System) write(ctx context.Context, f func(ctx context.Context, n *node) error) error {
+func (c *churn) write(ctx context.Context, f func(ctx context.Context, n *node) error) error {
 	var errs []error
-	for _, n := range s.nodes {
+	for range c.servers {
+		n := c.servers[0]
 		err := f(ctx, n)
 		if err == nil {
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", n.Name(), err))
+		c.servers = append(c.servers[1:], n)
 	}
 	return errors.Join(errs...)
 }
