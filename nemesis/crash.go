@@ -3,6 +3,7 @@ package nemesis
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -42,7 +43,7 @@ func (c *crash) draw(d deck, i int) ([]string, Draw) {
 	return []string{c.names[0]}, Draw{Order: d.order(i, c.scope.Nodes), N: d.number("writes", i, changesMax)}
 }
 
-// start looks up first whom to kill, so that nothing is to be asked any more when the write comes.
+// start finds out whom to kill before it waits, so that little is to be asked any more when the write comes.
 func (c *crash) start(ctx context.Context, f *field, fault *history.Fault) error {
 	var d Draw
 	if err := json.Unmarshal(fault.Detail, &d); err != nil || d.N < 1 {
@@ -64,13 +65,23 @@ func (c *crash) start(ctx context.Context, f *field, fault *history.Fault) error
 		c.hit, fault.Nodes = nil, nil
 		return skip("%s did not write %d times within %v: %v", c.names[0], d.N, f.wait, err)
 	}
+	// One that loses its lease ends by itself, and another process is in its place.
+	now, err := c.lookAgain(ctx, f)
+	if err == nil && !same(c.hit[0].Before, now[0]) {
+		err = errors.New("it ended and was started again")
+	}
+	if err != nil {
+		c.hit, fault.Nodes = nil, nil
+		return skip("the leader of %s before its write is not known to be there any more: %v", c.names[0], err)
+	}
 	proof, err := c.end(ctx, f)
 	fault.Proof = encode(CrashProof{proof, what})
 	return err
 }
 
 // trigger churns objects, where that can be done, if nobody has given the component a reason to write for half of the time. Call done when
-// the write has come or comes no more: what was begun is brought to its end.
+// the write has come or comes no more: what was begun is brought to its end. An object gives reason for one write or more, unless it is gone
+// before it was seen: hence twice as many as writes are awaited.
 func (c *crash) trigger(ctx context.Context, f *field, n int) (done func()) {
 	churner, ok := f.System.(harness.Churner)
 	if !ok {
@@ -79,7 +90,7 @@ func (c *crash) trigger(ctx context.Context, f *field, n int) (done func()) {
 	return after(ctx, f.wait/2, func() {
 		ctx, cancel := context.WithTimeout(ctx, f.wait)
 		defer cancel()
-		_, _ = churner.Churn(ctx, n) // if it fails, no write comes
+		_, _ = churner.Churn(ctx, 2*n) // if it fails, no write comes
 	})
 }
 
