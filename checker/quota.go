@@ -58,7 +58,7 @@ const refusedQuota = "quota"
 func (quota) Name() string { return "quota" }
 
 func (q quota) Check(ctx context.Context, src history.Source, _ Budget) (Result, error) {
-	j := &quotaJudge{o: q.o, limits: map[string]*limit{}, live: map[[2]string]*liveObject{}, views: map[string]*sampled{}}
+	j := &quotaJudge{o: q.o, limits: map[string]*limit{}, removals: map[string][]removal{}, views: map[string]*sampled{}}
 	err := j.f.nemesis(ctx, src, func(p history.Pair) error {
 		if p.Invoke.F == history.FAwaitConverged || p.Invoke.F == history.FFinalReads && !j.quiet.known {
 			j.quiet = quietFrom{known: true, index: p.Invoke.Index, converged: p.Invoke.F == history.FFinalReads || p.Outcome() == history.OK}
@@ -111,8 +111,8 @@ type limit struct {
 
 // liveObject is a counted object that certainly was there from one index to another.
 type liveObject struct {
-	namespace, kind  string
-	from, to         int64
+	key, uid, kind   string
+	call, from, to   int64
 	fromTime, toTime time.Duration
 	index            int64
 }
@@ -124,9 +124,10 @@ type quotaJudge struct {
 	o      QuotaOptions
 	quiet  quietFrom
 	limits map[string]*limit
-	// live are the objects, by key and UID; gone those deletes that name no UID, and those of unknown outcome.
-	live  map[[2]string]*liveObject
-	views map[string]*sampled
+	live   []*liveObject
+	// removals are the deletes that may have happened, by key.
+	removals map[string][]removal
+	views    map[string]*sampled
 }
 
 func namespaceOf(key string) string {
@@ -174,80 +175,106 @@ func (j *quotaJudge) take(p history.Pair) error {
 		j.takeDelete(p, d)
 	case p.Outcome() != history.OK:
 	case d.Kind == j.o.Kind:
-		j.d.Namespaces++
 		j.limits[namespaceOf(p.Invoke.Key)] = &limit{d.Count, p.Complete.Index, never}
+		j.d.Namespaces = len(j.limits)
 	default:
 		j.d.Created++
-		j.live[[2]string{p.Invoke.Key, d.UID}] = &liveObject{
-			namespaceOf(p.Invoke.Key), d.Kind, p.Complete.Index, never, p.Complete.Time, -1, p.Complete.Index,
-		}
+		j.live = append(j.live, &liveObject{
+			key: p.Invoke.Key, uid: d.UID, kind: d.Kind, call: p.Invoke.Index, from: p.Complete.Index, to: never,
+			fromTime: p.Complete.Time, index: p.Complete.Index,
+		})
 	}
 	return nil
 }
 
-// takeDelete ends what a delete may have removed. A delete that completes before the create does that it undoes comes first here; so an
-// object may be taken for there that is not, unless its UID tells: creates and deletes of one key follow each other.
+// takeDelete notes a delete that may have happened.
 func (j *quotaJudge) takeDelete(p history.Pair, d history.Declaration) {
 	if l := j.limits[namespaceOf(p.Invoke.Key)]; l != nil && d.Kind == j.o.Kind {
 		l.to = min(l.to, p.Invoke.Index)
 	}
-	for id, o := range j.live {
-		if id[0] == p.Invoke.Key && (d.UID == "" || id[1] == "" || d.UID == id[1]) && p.Invoke.Index < o.to {
-			o.to, o.toTime = p.Invoke.Index, p.Invoke.Time
+	r := removal{call: p.Invoke.Index, at: p.Invoke.Time, ret: never}
+	if p.Outcome() == history.OK {
+		r.ret, r.uid = p.Complete.Index, d.UID
+	}
+	j.removals[p.Invoke.Key] = append(j.removals[p.Invoke.Key], r)
+}
+
+// settle ends each object where the first delete was invoked that may have removed it.
+func (j *quotaJudge) settle() {
+	for _, o := range j.live {
+		for _, r := range j.removals[o.key] {
+			if r.mayRemove(o.uid, o.call) && r.call < o.to {
+				o.to, o.toTime = r.call, r.at
+			}
 		}
 	}
 }
 
-// count goes through the operations' objects in time.
-func (j *quotaJudge) count(end time.Duration) {
-	type step struct {
-		at    int64
-		time  time.Duration
-		by    int64
-		index int64
-	}
+// step is a change of how many objects there certainly are.
+type step struct {
+	at    int64
+	time  time.Duration
+	by    int64
+	index int64
+}
+
+// steps are those of each namespace and kind, in time.
+func (j *quotaJudge) steps() map[[2]string][]step {
 	steps := map[[2]string][]step{}
 	for _, o := range j.live {
 		if o.to <= o.from {
-			continue
+			continue // it may have been removed at once
 		}
-		k := [2]string{o.namespace, o.kind}
+		k := [2]string{namespaceOf(o.key), o.kind}
 		steps[k] = append(steps[k], step{o.from, o.fromTime, 1, o.index})
 		if o.to != never {
 			steps[k] = append(steps[k], step{o.to, o.toTime, -1, o.index})
 		}
 	}
+	for _, list := range steps {
+		slices.SortFunc(list, func(a, b step) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.index, b.index)) })
+	}
+	return steps
+}
+
+// count goes through the operations' objects in time.
+func (j *quotaJudge) count(end time.Duration) {
+	j.settle()
+	steps := j.steps()
 	for _, namespace := range sortedKeys(j.limits) {
-		l := j.limits[namespace]
 		for _, kind := range slices.Compact(slices.Sorted(maps.Values(j.o.Counted))) {
-			list := steps[[2]string{namespace, kind}]
-			slices.SortFunc(list, func(a, b step) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.index, b.index)) })
-			var (
-				now   int64
-				over  excess
-				began time.Duration
-			)
-			for _, s := range list {
-				now += s.by
-				switch above := now > l.allowed && s.at >= l.from && s.at < l.to; {
-				case above && !over.open:
-					over = excess{open: true, since: s.at, by: now - l.allowed, index: s.index}
-					began = s.time
-				case above:
-					over.by, over.index = max(over.by, now-l.allowed), s.index
-				case over.open:
-					j.d.ExcessTime += s.time - began
-					j.exceeded(namespace, kind, l.allowed, over)
-					over = excess{}
-				}
-				j.d.ExcessMax = max(j.d.ExcessMax, over.by)
-			}
-			if over.open {
-				over.atEnd = l.to == never
-				j.d.ExcessTime += max(0, end-began)
-				j.exceeded(namespace, kind, l.allowed, over)
-			}
+			j.countOf(namespace, kind, steps[[2]string{namespace, kind}], end)
 		}
+	}
+}
+
+// countOf goes through those of one namespace and kind.
+func (j *quotaJudge) countOf(namespace, kind string, list []step, end time.Duration) {
+	var (
+		l     = j.limits[namespace]
+		now   int64
+		over  excess
+		began time.Duration
+	)
+	for _, s := range list {
+		now += s.by
+		switch above := now > l.allowed && s.at >= l.from && s.at < l.to; {
+		case above && !over.open:
+			over = excess{open: true, since: s.at, by: now - l.allowed, index: s.index}
+			began = s.time
+		case above:
+			over.by, over.index = max(over.by, now-l.allowed), s.index
+		case over.open:
+			j.d.ExcessTime += s.time - began
+			j.exceeded(namespace, kind, l.allowed, over)
+			over = excess{}
+		}
+		j.d.ExcessMax = max(j.d.ExcessMax, over.by)
+	}
+	if over.open {
+		over.atEnd = l.to == never
+		j.d.ExcessTime += max(0, end-began)
+		j.exceeded(namespace, kind, l.allowed, over)
 	}
 }
 

@@ -33,6 +33,14 @@ func TestQuota(t *testing.T) {
 		{name: "one went before the other came", history: limit + p1 + d1 + p2 + quiet, want: "valid"},
 		{name: "one may have gone", history: limit + p1 + `2 invoke delete q/p1 {"kind":"Pod"} / ` + p2 + quiet, want: "valid"},
 		{name: "a delete of another one of the name", history: limit + p1 + `0 delete q/p1 {"kind":"Pod","uid":"u0"} / ` + p2 + quiet, want: "invalid quota-exceeded q [7]"},
+		{
+			name:    "one went before its client knew that it came",
+			history: limit + `0 invoke create q/p1 {"kind":"Pod"} / 2 delete q/p1 {"kind":"Pod","uid":"u1"} / 0 ok create q/p1 {"kind":"Pod","uid":"u1"} / ` + p2 + quiet, want: "valid",
+		},
+		{
+			name:    "a delete of unknown outcome may come late",
+			history: limit + `2 invoke delete q/p1 {"kind":"Pod"} / 2 info delete q/p1 {"kind":"Pod"} / ` + p1 + p2 + quiet, want: "valid",
+		},
 		{name: "refused", history: limit + p1 + `1 create q/p2 {"kind":"Pod","refused":"quota"} / ` + quiet, want: "valid"},
 		{name: "of unknown outcome", history: limit + p1 + `1 invoke create q/p2 {"kind":"Pod"} / ` + quiet, want: "valid"},
 		{name: "another kind", history: limit + p1 + `1 create q/c2 {"kind":"ConfigMap","uid":"u2"} / ` + quiet, want: "valid"},

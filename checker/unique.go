@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/faultline/faultline/harness/history"
 )
@@ -44,7 +45,13 @@ type holder struct {
 // removal is a delete that may have happened.
 type removal struct {
 	call, ret int64
-	uid       string // what was removed; empty where that is not known
+	at        time.Duration // of the invocation
+	uid       string        // what was removed; empty where that is not known
+}
+
+// mayRemove tells whether it may have removed an object, by its UID, that was there at some time after an index.
+func (r *removal) mayRemove(uid string, since int64) bool {
+	return r.ret > since && (r.uid == "" || uid == "" || r.uid == uid)
 }
 
 func (unique) Name() string { return "unique" }
@@ -149,7 +156,7 @@ func (j *uniqueJudge) settle(list []*holder, removals []removal) {
 	uids := map[string]*holder{}
 	for _, h := range list {
 		for _, r := range removals {
-			if r.ret > h.seenFrom && (r.uid == "" || h.uid == "" || r.uid == h.uid) {
+			if r.mayRemove(h.uid, h.seenFrom) {
 				h.to = min(h.to, r.call)
 			}
 		}
