@@ -137,11 +137,13 @@ func (c *control) endPod(t *thing) {
 	})
 }
 
-// status writes what a controller has seen, where that is new.
+// status writes what a controller has seen, where that is new, and the object still is as it was seen.
 func (c *control) status(t *thing, have map[string]int64, attr map[string]string) {
-	generation := t.state.Generation
 	c.p.change(c.s, t.state.Kind, t.state.Name, func(old *thing) *thing {
-		same := old.state.Observed >= generation
+		if old != t {
+			return old
+		}
+		same := old.state.Observed == old.state.Generation
 		for k, n := range have {
 			same = same && old.state.Have[k] == n
 		}
@@ -149,7 +151,7 @@ func (c *control) status(t *thing, have map[string]int64, attr map[string]string
 			return old
 		}
 		next := old.with(attr).clone()
-		next.state.Observed = max(old.state.Observed, generation)
+		next.state.Observed = old.state.Generation
 		for k, n := range have {
 			next.state.Have[k] = n
 		}

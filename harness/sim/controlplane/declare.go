@@ -151,8 +151,8 @@ func (p *Plane) fresh(d history.Declaration, name string) *thing {
 		t.state.Want = map[string]int64{"completions": d.Count, "parallelism": *d.Replicas}
 		t.state.Have = map[string]int64{}
 	case kindQuota:
-		t.state.Want = map[string]int64{"count/configmaps": d.Count, "pods": d.Count}
-		t.state.Have = map[string]int64{"count/configmaps": 0, "pods": 0}
+		t.state.Want = map[string]int64{"configmaps": d.Count, "pods": d.Count}
+		t.state.Have = map[string]int64{"configmaps": 0, "pods": 0}
 	case kindNamespace:
 		t.state.Attr["phase"] = "Active"
 	case kindPod:
@@ -201,7 +201,7 @@ func rolled(old *thing, change int64, image string) *thing {
 }
 
 // quotaCounts is what a quota counts a kind as.
-var quotaCounts = map[string]string{kindConfigMap: "count/configmaps", kindPod: "pods"}
+var quotaCounts = map[string]string{kindConfigMap: "configmaps", kindPod: "pods"}
 
 // besides charges quotas with what comes and goes, and allocates addresses, in one write with the object itself.
 func (p *Plane) besides(r *request, old, changed *thing, then func(also []replicated.Guarded, refused string)) {

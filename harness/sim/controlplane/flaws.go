@@ -49,7 +49,8 @@ const (
 	stallsAfter         = 12 * time.Second
 	quarrelEvery        = 700 * time.Millisecond
 	forksAfter          = 4 * time.Second
-	divergesOnce        = 300
+	divergesOnce        = 100
+	thingDivergesOnce   = 40
 )
 
 // miss has the cache miss some of what it took in, for good, with the flaw that makes it.
@@ -57,8 +58,13 @@ func (s *Server) miss(from int) {
 	if s.p.flaw != CacheDiverges {
 		return
 	}
+	log := s.p.store.Log()
 	for i := from; i < s.seen; i++ {
-		if s.p.store.Chance(divergesOnce) {
+		once := divergesOnce
+		if r, ok := log[i][0].Object.(*record); ok && r.content != nil {
+			once = thingDivergesOnce // there are fewer changes of these, and the next one of the same hides it
+		}
+		if s.p.store.Chance(once) {
 			if s.missing == nil {
 				s.missing = map[int64]bool{}
 			}
