@@ -37,8 +37,8 @@ const (
 	staleListOnce       = 4
 	backInTimeOnce      = 5
 	backInTimeBy        = 40 // revisions
-	droppedOnce         = 40
-	droppedDeletionOnce = 8
+	droppedOnce         = 20
+	droppedDeletionOnce = 2
 	bookmarkOnce        = 4
 	repeatedOnce        = 3
 	gapOnce             = 2
@@ -49,8 +49,7 @@ const (
 	stallsAfter         = 12 * time.Second
 	quarrelEvery        = 700 * time.Millisecond
 	forksAfter          = 4 * time.Second
-	divergesOnce        = 100
-	thingDivergesOnce   = 40
+	divergesOnce        = 40
 )
 
 // miss has the cache miss some of what it took in, for good, with the flaw that makes it.
@@ -58,13 +57,8 @@ func (s *Server) miss(from int) {
 	if s.p.flaw != CacheDiverges {
 		return
 	}
-	log := s.p.store.Log()
 	for i := from; i < s.seen; i++ {
-		once := divergesOnce
-		if r, ok := log[i][0].Object.(*record); ok && r.content != nil {
-			once = thingDivergesOnce // there are fewer changes of these, and the next one of the same hides it
-		}
-		if s.p.store.Chance(once) {
+		if s.p.store.Chance(divergesOnce) {
 			if s.missing == nil {
 				s.missing = map[int64]bool{}
 			}

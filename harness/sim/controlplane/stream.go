@@ -2,6 +2,8 @@ package controlplane
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/faultline/faultline/harness/history"
 )
@@ -132,5 +134,30 @@ func (s *viewing) end() {
 	if s.w != nil {
 		s.w.stop()
 	}
+	if s.request.From == history.WatchInform && s.out.InitialDone {
+		s.out.Final, s.out.FinalAt = s.held(), s.revision
+	}
 	s.ok(s.out, 0, s.revision)
+}
+
+// held is what an informer's own store holds: the list it began with, and all that it was told since, by name.
+func (s *viewing) held() []history.Member {
+	members := map[string]history.Member{}
+	for _, m := range s.out.Initial {
+		members[m.Object] = m
+	}
+	for _, e := range s.out.Events {
+		switch e.Type {
+		case history.EventBookmark:
+		case history.EventDeleted:
+			delete(members, e.Object)
+		default:
+			members[e.Object] = history.Member{Object: e.Object, Version: e.Version, Number: e.Number}
+		}
+	}
+	out := make([]history.Member, 0, len(members))
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		out = append(out, members[name])
+	}
+	return out
 }
