@@ -60,7 +60,7 @@ func newBreaker(env Env, s Scope, o Options) *breaker {
 		probe = min(probe, max(o.Interval/10, 200*time.Millisecond))
 	}
 	return &breaker{
-		field:   field{Env: env, scope: s, probe: probe, count: 2 * probe, wait: waitMax, moves: map[process]int{}},
+		field:   field{Env: env, scope: s, probe: probe, count: 2 * probe, wait: waitMax, force: newForce()},
 		turn:    make(chan struct{}, 1),
 		inForce: map[string]*inForce{},
 	}

@@ -20,8 +20,23 @@ type field struct {
 	probe, count time.Duration
 	// wait is how long a fault may wait for its moment, or for its effect to show.
 	wait time.Duration
+	// force is what the faults in force do that others must know of. It belongs to whoever's turn it is.
+	force *force
+}
+
+// force is what faults do that may overlap.
+type force struct {
 	// moves counts how often a fault started a process again at another server: whoever killed it finds it running.
 	moves map[process]int
+	// held counts the faults that keep a process dead, and owed are those that one of them would have started, had no other held them.
+	held map[process]int
+	owed map[process]bool
+	// cut are the links inside of nodes that are cut: "n1 apiserver-etcd", and by which fault.
+	cut map[string]string
+}
+
+func newForce() *force {
+	return &force{map[process]int{}, map[process]int{}, map[process]bool{}, map[string]string{}}
 }
 
 func (f *field) node(name string) (harness.Node, error) {

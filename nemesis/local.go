@@ -13,6 +13,33 @@ func (p *partition) possibleLocal(sh string) error {
 	return refuse(ErrUsage, "partition:%s is between nodes: the link %s is inside of each, so it can only be aimed at nodes", sh, p.local[0].Name)
 }
 
+// claim takes the links inside of nodes for this fault. One that another fault has cut already is moot: a second cut would catch nothing, and
+// what a probe meets would be the first one's.
+func (p *partition) claim(f *force, nodes []string, id string) error {
+	var links []string
+	for _, l := range p.local {
+		for _, node := range nodes {
+			link := node + " " + l.Name
+			if by := f.cut[link]; by != "" {
+				return skip("the link %s of %s is cut already, by %s", l.Name, node, by)
+			}
+			links = append(links, link)
+		}
+	}
+	for _, link := range links {
+		f.cut[link] = id
+	}
+	p.claimed = links
+	return nil
+}
+
+func (p *partition) disclaim(f *force) {
+	for _, link := range p.claimed {
+		delete(f.cut, link)
+	}
+	p.claimed = nil
+}
+
 // planLocal cuts the links inside of the nodes set apart. A one-way cut stops requests (the servers are deaf) or answers.
 func (p *partition) planLocal(f *field, s Split) ([]cut, error) {
 	var cuts []cut

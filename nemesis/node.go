@@ -1,7 +1,10 @@
 package nemesis
 
 import (
+	"context"
 	"slices"
+
+	"github.com/faultline/faultline/harness/history"
 )
 
 // newNode makes the fault that ends everything that the system runs on a node at once, as a power cut does but for the node itself,
@@ -26,4 +29,19 @@ func (n *wholeNode) draw(d deck, i int) ([]string, Draw) {
 		t = d.pick("target", i, n.open)
 	}
 	return []string{t}, Draw{Order: d.order(i, n.scope.Nodes)}
+}
+
+// start holds also what does not run now: a node without power starts nothing.
+func (n *wholeNode) start(ctx context.Context, f *field, fault *history.Fault) error {
+	if err := n.aim(ctx, f, fault, running, stopped); err != nil {
+		return err
+	}
+	for _, node := range fault.Nodes {
+		for _, name := range n.names {
+			n.holds = append(n.holds, process{node, name})
+		}
+	}
+	proof, err := n.end(ctx, f)
+	fault.Proof = encode(proof)
+	return err
 }

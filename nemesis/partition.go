@@ -36,6 +36,8 @@ type partition struct {
 	// only is the half of the traffic that a one-way cut of a local link stops, and cuts are what is cut, both as start decided.
 	only direction
 	cuts []cut
+	// claimed are the links inside of nodes that are cut; see force.cut.
+	claimed []string
 	// caught are the nodes whose rules stop has undone.
 	caught map[string]*undoneCut
 }
@@ -204,9 +206,13 @@ func (p *partition) start(ctx context.Context, f *field, fault *history.Fault) e
 	if err != nil {
 		return err
 	}
+	if err := p.claim(f.force, s.Apart, fault.ID); err != nil {
+		return err
+	}
 	p.only = p.direction(d)
 	p.cuts, err = p.plan(f, s)
 	if err != nil {
+		p.disclaim(f.force)
 		return skip("%v", err)
 	}
 	fault.Nodes = s.Apart
@@ -306,6 +312,9 @@ func (p *partition) stop(ctx context.Context, f *field, fault *history.Fault) er
 	}
 	proof.Cuts = p.counted(counts)
 	fault.Proof = encode(proof)
+	if err == nil {
+		p.disclaim(f.force)
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("undo the cut: %w", err)

@@ -149,40 +149,62 @@ func (s *stale) aim(ctx context.Context, f *field, caches harness.Caches, d Draw
 	default:
 		servers = []string{t}
 	}
-	why := errors.New("there is no node")
+	fresh, why := s.fresh(ctx, f, caches, d.Order)
 	for _, server := range servers {
-		if err := s.fresh(ctx, f, caches, server); err != nil {
-			why = fmt.Errorf("node %s: %w", server, err)
+		if !slices.Contains(fresh, server) {
 			continue
+		}
+		if len(fresh) < 2 {
+			return skip("nothing would be newer than the cache on %s, since no other server works: %v", server, why)
 		}
 		if err := s.cutOff(server); err != nil {
 			return skip("%v", err)
 		}
 		return s.aimMove(ctx, f, d.Order)
 	}
-	return skip("no server answers from a cache that follows what is written: %v", why)
+	return skip("no server on %v answers from a cache that follows what is written: %v", servers, why)
 }
 
-// fresh tells why a server is not fit to become stale: it does not answer, or nothing new reaches its cache already.
-func (s *stale) fresh(ctx context.Context, f *field, caches harness.Caches, server string) error {
-	patience := f.wait / 4
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// fresh are the nodes whose servers answer from caches that follow what is written, and why the others do not.
+func (s *stale) fresh(ctx context.Context, f *field, caches harness.Caches, servers []string) (fresh []string, why error) {
+	ctx, cancel := context.WithTimeout(ctx, f.wait/2)
 	defer cancel()
-	var first, last *harness.Lag
-	follows, err := until(ctx, pollEvery, func() (bool, error) {
-		var err error
-		if last, err = lag(ctx, caches, server); err != nil {
-			return false, err
-		}
-		if first == nil {
-			first = last
-		}
-		return last.Cached > first.Cached, nil
-	})
-	if follows || err != nil {
+	follows := make([]bool, len(servers))
+	why = f.each(servers, func(i int, n harness.Node) (err error) {
+		follows[i], err = following(ctx, caches, n.Name())
 		return err
+	})
+	for i, server := range servers {
+		if follows[i] {
+			fresh = append(fresh, server)
+		}
 	}
-	return fmt.Errorf("nothing new came into its cache within %v (it is at %d, the newest is %d)", patience, last.Cached, last.Newest)
+	return fresh, why
+}
+
+// following waits until something new comes into a server's cache.
+func following(ctx context.Context, caches harness.Caches, server string) (bool, error) {
+	var first, last *harness.Lag
+	var told error
+	follows, _ := until(ctx, pollEvery, func() (bool, error) {
+		l, err := lag(ctx, caches, server)
+		if err != nil {
+			told = err
+			return false, nil
+		}
+		last = l
+		if first == nil {
+			first = l
+		}
+		return l.Cached > first.Cached, nil
+	})
+	switch {
+	case follows:
+		return true, nil
+	case last == nil:
+		return false, told
+	}
+	return false, fmt.Errorf("nothing new comes into its cache (it is at %d, the newest is %d)", last.Cached, last.Newest)
 }
 
 func lag(ctx context.Context, caches harness.Caches, server string) (*harness.Lag, error) {
@@ -221,22 +243,25 @@ func (s *stale) awaitStale(ctx context.Context, f *field, caches harness.Caches)
 	waiting, cancel := context.WithTimeout(ctx, f.wait)
 	defer cancel()
 	var last *harness.Lag
-	var err error
+	var told error
 	old, _ := until(waiting, pollEvery, func() (bool, error) {
-		var l *harness.Lag
-		if l, err = lag(waiting, caches, s.server); err != nil {
+		l, err := lag(waiting, caches, s.server)
+		if err != nil {
+			if waiting.Err() == nil {
+				told = err
+			}
 			return false, nil
 		}
-		last = l
+		last, told = l, nil
 		return l.Cached < l.Newest && l.Age >= staleAge, nil
 	})
 	switch {
 	case old:
 		return last, nil
-	case err != nil:
-		return last, doubt("the server on %s does not tell how old its cache is: %v", s.server, err)
+	case told != nil || last == nil:
+		return last, doubt("the server on %s does not tell how old its cache is: %v", s.server, told)
 	}
-	return last, doubt("the cache on %s is not %v old within %v", s.server, staleAge, f.wait)
+	return last, doubt("the cache on %s is not %v old within %v: it is at %d, the newest is %d", s.server, staleAge, f.wait, last.Cached, last.Newest)
 }
 
 // move makes the component use a server, and proves that it runs as another process since.
@@ -247,7 +272,9 @@ func (s *stale) move(ctx context.Context, f *field, server string) (*Struck, err
 	}
 	c := s.words[component]
 	moved := &Struck{Node: s.from, Before: s.before}
-	f.moves[process{s.from, c}]++
+	for _, name := range append([]string{c}, s.scope.Companions...) {
+		f.force.moves[process{s.from, name}]++ // what runs beside it may be started with it
+	}
 	if err := mover.Move(ctx, s.from, c, server); err != nil {
 		return moved, fmt.Errorf("move %s of %s to the server of %s: %w", c, s.from, server, err)
 	}
