@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -18,6 +19,9 @@ const (
 	// leaseName is the object under the operation's key that is the lease.
 	leaseName = "lease"
 )
+
+// errUnanswered is a campaign that never heard who leads.
+var errUnanswered = errors.New("no answer: the candidate never learned who leads")
 
 // lease is what the lease object holds.
 type lease struct {
@@ -160,11 +164,14 @@ func (c *candidate) end(why string) {
 	}
 }
 
-// stop ends the campaign. A leader hands the lease back half of the time.
+// stop ends the campaign. A leader hands the lease back, unless its process is an odd one: those end as if they crashed.
 func (c *candidate) stop() {
 	c.try++ // what is under way counts for nothing any more
-	led := c.leading
-	if !led || c.p.store.Chance(2) {
+	if len(c.out.Terms) == 0 && len(c.out.Observed) == 0 {
+		c.fail(errUnanswered)
+		return
+	}
+	if !c.leading || c.op.Process%2 == 1 {
 		c.end("over")
 		c.ok(c.out, 0, 0)
 		return

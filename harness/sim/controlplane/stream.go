@@ -16,22 +16,26 @@ type viewing struct {
 	w       *watcher
 	// revision is the last one that the stream told of.
 	revision int64
+	// starting: what arrives may still belong to an initial state that nothing closes.
+	starting bool
 }
 
 // watch performs a watch: what comes first depends on where it begins.
 func (o *operation) watch(v history.WatchRequest) {
 	s := &viewing{operation: o, request: v, out: history.Stream{From: v.From, Bookmarks: v.Bookmarks, End: "time"}}
 	o.p.store.Clock.After(millis(v.ForMS), s.end)
-	seen := o.session.last[o.op.Key]
+	past, seen := o.session.past[o.op.Key], o.session.last[o.op.Key]
+	if v.From == history.WatchPast && len(past) == 0 {
+		s.out.From = history.WatchResume
+	}
 	switch {
-	case v.From == history.WatchPast && seen > 0:
-		past := o.session.past[o.op.Key]
-		s.after(past[o.p.store.Rand.IntN(len(past))])
-	case v.From == history.WatchResume && seen > 0:
+	case s.out.From == history.WatchPast:
+		s.after(past[0])
+	case s.out.From == history.WatchResume && seen > 0:
 		s.after(seen)
-	case v.From == history.WatchNow:
+	case s.out.From == history.WatchNow:
 		s.now()
-	case v.From == history.WatchList:
+	case s.out.From == history.WatchList:
 		s.initial()
 	default:
 		s.listed()
@@ -49,10 +53,11 @@ func (s *viewing) after(revision int64) {
 
 // now begins it with whatever the server has, as events that look like others.
 func (s *viewing) now() {
+	s.starting = true
 	s.begin(func(r *request, w *watcher) {
 		at := w.s.revision()
 		for _, m := range w.s.objects(w.collection, at) {
-			w.carry(func() { s.out.Initial = append(s.out.Initial, m) })
+			w.send(history.Event{Type: history.EventAdded, Object: m.Object, Version: m.Version, Number: m.Number})
 		}
 		r.watch(w, at)
 	})
@@ -89,6 +94,9 @@ func (s *viewing) listed() {
 			return
 		}
 		s.out.Initial, s.out.InitialAt, s.out.InitialDone = got.Objects, got.Revision, true
+		if s.out.From == history.WatchResume {
+			s.out.After = got.Revision
+		}
 		s.learn(got.Revision)
 		s.begin(func(r *request, w *watcher) { r.watch(w, got.Revision) })
 	})
@@ -104,19 +112,30 @@ func (s *viewing) learn(revision int64) {
 	s.revision = max(s.revision, revision)
 }
 
+// event takes in what arrived. Nothing says where an initial state ends that comes unasked for: what is added counts to it, up to the
+// first event of another type.
 func (s *viewing) event(e history.Event) {
-	s.out.Events = append(s.out.Events, e)
 	s.learn(e.Version)
+	if s.starting = s.starting && e.Type == history.EventAdded; s.starting {
+		m := history.Member{Object: e.Object, Version: e.Version, Number: e.Number}
+		if i := slices.IndexFunc(s.out.Initial, func(m history.Member) bool { return m.Object == e.Object }); i >= 0 {
+			s.out.Initial[i] = m
+			return
+		}
+		s.out.Initial = append(s.out.Initial, m)
+		return
+	}
+	s.out.Events = append(s.out.Events, e)
 }
 
-// broken ends a stream that did not begin, or whose list failed.
+// broken ends a stream that did not begin: its revision is too old, or the server can't be asked.
 func (s *viewing) broken(err error) {
 	if errors.Is(err, errGone) {
 		s.session.forget(s.op.Key) // a new list is the way on
 		s.ended("gone")
 		return
 	}
-	s.ended("error: " + err.Error())
+	s.fail(err)
 }
 
 func (s *viewing) ended(why string) {
