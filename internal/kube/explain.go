@@ -84,7 +84,7 @@ var remedies = []remedy{
 		"the program is for another kind of machine: build or choose one for the nodes' architecture",
 	},
 	{
-		regexp.MustCompile(`dial tcp \S+:2379: |error creating storage factory|error while dialing.*:2379`),
+		regexp.MustCompile(`dial tcp \S+:2379: (?:connect|i/o timeout)|error creating storage factory`),
 		"the API server does not reach etcd at the address above: see etcd's log on that node",
 	},
 }

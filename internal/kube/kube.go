@@ -170,8 +170,8 @@ func Outline(o Options) (*System, error) {
 		}
 	}
 	for c := range o.Args {
-		if !slices.Contains(Components()[1:], c) {
-			return nil, fmt.Errorf("kube: arguments for %q: there are %s", c, strings.Join(Components()[1:], ", "))
+		if !slices.Contains(Components(), c) {
+			return nil, fmt.Errorf("kube: arguments for %q: there are %s", c, strings.Join(Components(), ", "))
 		}
 	}
 	return &System{o: o, profile: p}, nil
@@ -192,7 +192,8 @@ func New(o Options) (*System, error) {
 		return nil, fmt.Errorf("kube: make the certificates: %w", err)
 	}
 	s.etcd, err = etcd.New(etcd.Options{
-		Nodes: o.Nodes, Binary: o.Etcd, Token: o.Token, Dir: s.o.Dir, Profile: s.profile.etcd, Args: o.EtcdArgs,
+		Nodes: o.Nodes, Binary: o.Etcd, Token: o.Token, Dir: s.o.Dir, Profile: s.profile.etcd,
+		Args:      slices.Concat(o.EtcdArgs, o.Args[etcd.Component]),
 		Heartbeat: s.o.Heartbeat, Election: s.o.Election, StartTimeout: s.o.StartTimeout,
 		TLS: s.pki.etcdTLS(), Listen: []string{etcdHost},
 	})

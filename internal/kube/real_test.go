@@ -210,3 +210,35 @@ func TestRealLife(t *testing.T) {
 		t.Errorf("left: %s, %v", out.Stdout, err)
 	}
 }
+
+// TestRealMeasure is not a test of anything but the time and memory that a control plane takes; see the log.
+func TestRealMeasure(t *testing.T) {
+	for _, nodes := range []int{3, 5} {
+		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
+			o := realOptions(t, nodes)
+			s, err := New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			if err := s.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			took := time.Since(began)
+			mib, cpu := s.footprint(t)
+			const rest = 10 * time.Second
+			if err := pause(t.Context(), rest); err != nil {
+				t.Fatal(err)
+			}
+			_, later := s.footprint(t)
+			t.Logf("%d nodes: ready after %v with %v of processor time; %d MiB; then %.0f %% of a processor", nodes, took.Round(time.Millisecond), cpu, mib,
+				100*float64(later-cpu)/float64(rest))
+			d := churnDeployment("web")
+			*d.Spec.Replicas = int32(2 * nodes)
+			if err := s.nodes[0].control.Create(t.Context(), deployments, "default", "", d, nil, metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, time.Minute, "ready replicas", func() error { return ready(t.Context(), s.nodes[nodes-1], "web") })
+		})
+	}
+}
