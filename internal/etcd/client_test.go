@@ -17,6 +17,7 @@ import (
 
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/history"
+	"github.com/faultline/faultline/internal/binaries"
 )
 
 // open makes a client of a workload, pinned to a node.
@@ -238,7 +239,7 @@ func TestNeverSent(t *testing.T) {
 			{NewAppendClient, `txn - [["append","k",1]]`},
 		} {
 			c := open(t, &proxied{s, to}, f.client, harness.ClientOptions{}, "n1")
-			elapsed := stopwatch()
+			elapsed := binaries.Stopwatch()
 			done, text := say(t, c, f.line)
 			if done.Type != history.Fail || !strings.Contains(done.Error, "never sent: no connection to etcd on n1") {
 				t.Errorf("%s, %s: %s", name, f.line, text)

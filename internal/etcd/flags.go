@@ -9,6 +9,7 @@ import (
 
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/control"
+	"github.com/faultline/faultline/internal/binaries"
 )
 
 // Profiles are sets of flags: stock is etcd's own defaults, stress makes rare paths common (snapshots
@@ -56,7 +57,7 @@ func grant(ctx context.Context, n harness.Node, binary string, wishes []wish) ([
 				return nil, fmt.Errorf("ask etcd whether it has the flag --%s: %w", name, err)
 			}
 			if !versionLine.Match(out.Stdout) {
-				return nil, fmt.Errorf("%s --version on %s does not print an etcd version but %q", binary, n.Name(), lastBytes(out.Stdout, 200))
+				return nil, fmt.Errorf("%s --version on %s does not print an etcd version but %q", binary, n.Name(), binaries.LastBytes(out.Stdout, 200))
 			}
 			args = append(args, arg)
 			break

@@ -1,7 +1,6 @@
 package etcd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,33 +13,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/faultline/faultline/internal/binaries"
 )
 
-// Source is where a binary came from.
-type Source string
+// Binary is an etcd that was found.
+type Binary = binaries.Binary
 
-// The four sources, in the order in which they are tried.
-const (
-	SourceGiven   Source = "given"   // a file that the user named
-	SourceCache   Source = "cache"   // installed earlier
-	SourceRelease Source = "release" // the project's release archive
-	SourceModule  Source = "module"  // built from the Go module
-)
-
-// Binary is an etcd that was found, with what goes into the run's record.
-type Binary struct {
-	// Path is on the driver.
-	Path string `json:"path"`
-	// Version is what the binary is, without a leading v.
-	Version string `json:"version"`
-	SHA256  string `json:"sha256"`
-	Source  Source `json:"source"`
-	// Origin is the URL or the module that it was made from; for a given one, its path.
-	Origin string `json:"origin"`
-	// Note says what the user should know about the choice, such as that the newest patch was taken from
-	// the cache because nobody could be asked; empty where there is nothing to say.
-	Note string `json:"note,omitempty"`
-}
+// ErrUnknownVersion marks a version that etcd never released.
+var ErrUnknownVersion = binaries.ErrUnknownVersion
 
 // DefaultReleases is where the etcd project publishes its archives.
 const DefaultReleases = "https://github.com/etcd-io/etcd/releases/download"
@@ -85,12 +66,7 @@ func (i Installer) withDefaults() Installer {
 		i.Releases = DefaultReleases
 	}
 	if i.HTTP == nil {
-		i.HTTP = &http.Client{Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           dialer(5 * time.Second).DialContext,
-			TLSHandshakeTimeout:   5 * time.Second,
-			ResponseHeaderTimeout: 20 * time.Second,
-		}}
+		i.HTTP = binaries.NewHTTP()
 	}
 	if i.Arch == "" {
 		i.Arch = runtime.GOARCH
@@ -104,9 +80,12 @@ func (i Installer) withDefaults() Installer {
 	return i
 }
 
-func (i Installer) cache() cache {
-	return cache{dir: filepath.Join(i.Cache, "etcd"), arch: i.Arch}
+func (i Installer) cache() binaries.Cache {
+	return binaries.Cache{Dir: filepath.Join(i.Cache, "etcd"), Name: Component, Arch: i.Arch}
 }
+
+func (i Installer) releases() binaries.Releases { return binaries.Releases{HTTP: i.HTTP} }
+func (i Installer) golang() binaries.Go         { return binaries.Go{Command: i.Go, Arch: i.Arch} }
 
 // given takes a binary as it is.
 func (i Installer) given(ctx context.Context, want, path string) (Binary, error) {
@@ -114,7 +93,7 @@ func (i Installer) given(ctx context.Context, want, path string) (Binary, error)
 	if err != nil {
 		return Binary{}, fmt.Errorf("etcd binary: %w", err)
 	}
-	sum, err := fileSHA256(path)
+	sum, err := binaries.FileSHA256(path)
 	if err != nil {
 		return Binary{}, fmt.Errorf("etcd binary: %w", err)
 	}
@@ -123,24 +102,24 @@ func (i Installer) given(ctx context.Context, want, path string) (Binary, error)
 		return Binary{}, fmt.Errorf("%s was given as etcd: %w", path, err)
 	}
 	if want != "" {
-		w, err := parseVersion(want)
+		w, err := binaries.ParseVersion(want)
 		if err != nil {
 			return Binary{}, err
 		}
-		if w.isLine() && (w.major != is.major || w.minor != is.minor) || !w.isLine() && w != is {
+		if w.IsLine() && (w.Major != is.Major || w.Minor != is.Minor) || !w.IsLine() && w != is {
 			return Binary{}, fmt.Errorf("%s is etcd %s, but version %s was asked for: leave one of the two out", path, is, want)
 		}
 	}
-	return Binary{Path: path, Version: is.String(), SHA256: sum, Source: SourceGiven, Origin: path}, nil
+	return Binary{Name: Component, Path: path, Version: is.String(), SHA256: sum, Source: binaries.SourceGiven, Origin: path}, nil
 }
 
 // resolve turns a word into one released version, a line into its newest patch.
-func (i Installer) resolve(ctx context.Context, word string) (v version, note string, err error) {
-	v, err = parseVersion(word)
+func (i Installer) resolve(ctx context.Context, word string) (v binaries.Version, note string, err error) {
+	v, err = binaries.ParseVersion(word)
 	if err != nil {
-		return version{}, "", err
+		return binaries.Version{}, "", err
 	}
-	if !v.isLine() {
+	if !v.IsLine() {
 		return v, "", nil
 	}
 	newest, err := i.newestModule(ctx, v)
@@ -148,41 +127,38 @@ func (i Installer) resolve(ctx context.Context, word string) (v version, note st
 		return newest, "", nil
 	}
 	if errors.Is(err, ErrUnknownVersion) {
-		return version{}, "", i.unknown(ctx, v)
+		return binaries.Version{}, "", i.unknown(ctx, v)
 	}
-	if newest, ok := newestOf(v, i.cache().versions()); ok {
+	if newest, ok := binaries.NewestOf(v, i.cache().Versions()); ok {
 		return newest, fmt.Sprintf("the newest etcd %s could not be asked for (%v): took %s, the newest in the cache", v, err, newest), nil
 	}
-	return version{}, "", fmt.Errorf("find the newest etcd %s: %w; none is in the cache %s: name a full version, or give a binary", v, err, i.cache().dir)
+	return binaries.Version{}, "", fmt.Errorf("find the newest etcd %s: %w; none is in the cache %s: name a full version, or give a binary", v, err, i.cache().Dir)
 }
 
-// errAbsent is that a place was reached and has no such version.
-var errAbsent = errors.New("not there")
-
-func (i Installer) install(ctx context.Context, v version) (Binary, error) {
+func (i Installer) install(ctx context.Context, v binaries.Version) (Binary, error) {
 	c := i.cache()
-	if b, err := c.lookup(v); err == nil {
+	if b, err := c.Lookup(v); err == nil {
 		return b, nil
 	}
-	unlock, err := c.lock(ctx, v, func() { i.Progress(fmt.Sprintf("another process is installing etcd %s: waiting", v)) })
+	unlock, err := c.Lock(ctx, v, func() { i.Progress(fmt.Sprintf("another process is installing etcd %s: waiting", v)) })
 	if err != nil {
 		return Binary{}, err
 	}
 	defer unlock()
-	b, err := c.lookup(v) // it may have come while this process waited
+	b, err := c.Lookup(v) // it may have come while this process waited
 	if err == nil {
 		return b, nil
 	}
-	if !errors.Is(err, errNotCached) {
+	if !errors.Is(err, binaries.ErrNotCached) {
 		i.Progress(err.Error() + "; installing it again")
 	}
 	var tried []error
 	for _, way := range []struct {
-		source  Source
-		install func(context.Context, version) (Binary, error)
+		source  binaries.Source
+		install func(context.Context, binaries.Version) (Binary, error)
 	}{
-		{SourceRelease, i.fromRelease},
-		{SourceModule, i.fromModule},
+		{binaries.SourceRelease, i.fromRelease},
+		{binaries.SourceModule, i.fromModule},
 	} {
 		b, err := way.install(ctx, v)
 		if err == nil {
@@ -202,46 +178,46 @@ func (i Installer) install(ctx context.Context, v version) (Binary, error) {
 
 // nowhere tells whether a version does not exist, from what the ways said, the module's last. The module's word is enough from
 // 3.5 on, where every release is a module version; older ones are nowhere only if the releases say so too.
-func nowhere(v version, tried []error) bool {
-	absent := func(err error) bool { return errors.Is(err, errAbsent) }
-	if v.major == 3 && v.minor >= 5 {
+func nowhere(v binaries.Version, tried []error) bool {
+	absent := func(err error) bool { return errors.Is(err, binaries.ErrAbsent) }
+	if v.Major == 3 && v.Minor >= 5 {
 		return absent(tried[len(tried)-1])
 	}
 	return !slices.ContainsFunc(tried, func(err error) bool { return !absent(err) })
 }
 
 // unknown is the error for a version that is nowhere, with the ones it may have meant.
-func (i Installer) unknown(ctx context.Context, v version) error {
-	known := append(i.knownModules(ctx), i.cache().versions()...)
-	names := nearest(v, known)
+func (i Installer) unknown(ctx context.Context, v binaries.Version) error {
+	known := append(i.knownModules(ctx), i.cache().Versions()...)
+	names := binaries.Nearest(v, known)
 	if len(names) == 0 {
-		return fmt.Errorf("%w %s", ErrUnknownVersion, v)
+		return fmt.Errorf("etcd: %w %s", ErrUnknownVersion, v)
 	}
-	return fmt.Errorf("%w %s: the nearest known ones are %s", ErrUnknownVersion, v, strings.Join(names, ", "))
+	return fmt.Errorf("etcd: %w %s: the nearest known ones are %s", ErrUnknownVersion, v, strings.Join(names, ", "))
 }
 
 var versionLine = regexp.MustCompile(`(?m)^etcd Version: (\S+)$`)
 
 // askVersion runs a binary to learn its version.
-func askVersion(ctx context.Context, path string) (version, error) {
+func askVersion(ctx context.Context, path string) (binaries.Version, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, "--version")
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "ETCD_UNSUPPORTED_ARCH=" + runtime.GOARCH}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return version{}, fmt.Errorf("%s --version: %w: %s", path, err, lastBytes(out, 500))
+		return binaries.Version{}, fmt.Errorf("%s --version: %w: %s", path, err, binaries.LastBytes(out, 500))
 	}
 	m := versionLine.FindSubmatch(out)
 	if m == nil {
-		return version{}, fmt.Errorf("%s --version does not print an etcd version but %q", path, lastBytes(out, 200))
+		return binaries.Version{}, fmt.Errorf("%s --version does not print an etcd version but %q", path, binaries.LastBytes(out, 200))
 	}
-	return parseVersion(string(m[1]))
+	return binaries.ParseVersion(string(m[1]))
 }
 
 // verify makes sure that a binary that came from somewhere is the version it should be. One for
 // another machine can't be asked and is taken at its checksum's word.
-func (i Installer) verify(ctx context.Context, path string, v version) error {
+func (i Installer) verify(ctx context.Context, path string, v binaries.Version) error {
 	if runtime.GOOS != "linux" || runtime.GOARCH != i.Arch {
 		return nil
 	}
@@ -253,13 +229,4 @@ func (i Installer) verify(ctx context.Context, path string, v version) error {
 		return fmt.Errorf("it says that it is version %s", is)
 	}
 	return nil
-}
-
-// lastBytes is the end of some output, trimmed.
-func lastBytes(b []byte, n int) string {
-	b = bytes.TrimSpace(b)
-	if len(b) > n {
-		b = append([]byte("…"), b[len(b)-n:]...)
-	}
-	return string(b)
 }

@@ -19,6 +19,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/faultline/faultline/internal/binaries"
 )
 
 // fakeEtcd is a program that says it is a version.
@@ -114,52 +116,52 @@ func TestInstallWays(t *testing.T) {
 		files map[string][]byte
 		// module: the Go module can be built.
 		module bool
-		source Source
+		source binaries.Source
 		// said are what the error, or the progress, says.
 		said []string
 	}{
 		{
 			"the release, checked against its sum",
 			map[string][]byte{at + name: good, at + "SHA256SUMS": []byte("00  else.zip\n" + sumOf(good) + "  " + name + "\n")},
-			true, SourceRelease, nil,
+			true, binaries.SourceRelease, nil,
 		},
 		{
 			"a wrong sum is not used",
 			map[string][]byte{at + name: good, at + "SHA256SUMS": []byte(sumOf(other) + "  " + name + "\n")},
-			true, SourceModule,
+			true, binaries.SourceModule,
 			[]string{"has SHA-256 " + sumOf(good), "published is " + sumOf(other)},
 		},
 		{
 			"a truncated archive is not used",
 			map[string][]byte{at + name: good, "cut " + at + name: good[:len(good)/2], at + "SHA256SUMS": []byte(sumOf(good) + "  " + name + "\n")},
-			true, SourceModule,
+			true, binaries.SourceModule,
 			[]string{"broke off after", "unexpected EOF"},
 		},
 		{
 			"a short archive with its right sum is not used",
 			map[string][]byte{at + name: good[:len(good)/2], at + "SHA256SUMS": []byte(sumOf(good[:len(good)/2]) + "  " + name + "\n")},
-			true, SourceModule,
+			true, binaries.SourceModule,
 			[]string{"unexpected EOF"},
 		},
 		{
 			"an archive of another version is not used",
 			map[string][]byte{at + name: other, at + "SHA256SUMS": []byte(sumOf(other) + "  " + name + "\n")},
-			true, SourceModule,
+			true, binaries.SourceModule,
 			[]string{"it says that it is version 3.5.5"},
 		},
 		{
 			"no sum, no trust",
 			map[string][]byte{at + name: good, at + "SHA256SUMS": []byte("")},
-			true, SourceModule,
+			true, binaries.SourceModule,
 			[]string{"SHA256SUMS has no sum for " + name},
 		},
-		{"not among the releases", map[string][]byte{}, true, SourceModule, []string{"404 Not Found"}},
-		{"no network", nil, true, SourceModule, []string{"connection refused"}},
+		{"not among the releases", map[string][]byte{}, true, binaries.SourceModule, []string{"404 Not Found"}},
+		{"no network", nil, true, binaries.SourceModule, []string{"connection refused"}},
 		{
 			"nowhere",
 			map[string][]byte{},
 			false, "",
-			[]string{"unknown etcd version 3.5.4: the nearest known ones are 3.5.3", "by release: ", "by module: "},
+			[]string{"unknown version 3.5.4: the nearest known ones are 3.5.3", "by release: ", "by module: "},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -211,19 +213,19 @@ func TestCacheIsUsedAndChecked(t *testing.T) {
 		}
 		return b
 	}
-	if b := again(); b.Source != SourceCache || b.SHA256 != built.SHA256 || b.Origin != built.Origin {
+	if b := again(); b.Source != binaries.SourceCache || b.SHA256 != built.SHA256 || b.Origin != built.Origin {
 		t.Errorf("second time: %+v, first %+v", b, built)
 	}
 	if err := os.WriteFile(built.Path, fakeEtcd("3.5.4 but changed"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if b := again(); b.Source != SourceModule || b.SHA256 != built.SHA256 {
+	if b := again(); b.Source != binaries.SourceModule || b.SHA256 != built.SHA256 {
 		t.Errorf("a changed binary was taken from the cache: %+v", b)
 	}
-	if err := os.WriteFile(filepath.Join(filepath.Dir(built.Path), cachedRecord), []byte("{"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(filepath.Dir(built.Path), "etcd.json"), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if b := again(); b.Source != SourceModule {
+	if b := again(); b.Source != binaries.SourceModule {
 		t.Errorf("a binary without a record was taken from the cache: %+v", b)
 	}
 }
@@ -252,18 +254,18 @@ func TestInstallersShareOneCache(t *testing.T) {
 }
 
 func TestLockEndsWithItsContext(t *testing.T) {
-	c := cache{dir: t.TempDir(), arch: "amd64"}
-	v := version{3, 5, 4, ""}
-	unlock, err := c.lock(context.Background(), v, func() {})
+	c := binaries.Cache{Dir: t.TempDir(), Name: "etcd", Arch: "amd64"}
+	v := binaries.Version{Major: 3, Minor: 5, Patch: 4}
+	unlock, err := c.Lock(context.Background(), v, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if _, err := c.lock(ctx, v, cancel); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "another process is installing etcd 3.5.4") {
+	if _, err := c.Lock(ctx, v, cancel); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "another process is installing etcd 3.5.4") {
 		t.Errorf("a second lock gave %v", err)
 	}
 	unlock()
-	unlock, err = c.lock(context.Background(), v, func() { t.Error("waits for a lock that was given back") })
+	unlock, err = c.Lock(context.Background(), v, func() { t.Error("waits for a lock that was given back") })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +282,7 @@ func TestNewestPatch(t *testing.T) {
 	}
 	i.Go = "/nonexistent/go"
 	b, err = i.Install(ctx, "v3.5", "")
-	if err != nil || b.Version != "3.5.17" || b.Source != SourceCache || !strings.Contains(b.Note, "newest in the cache") {
+	if err != nil || b.Version != "3.5.17" || b.Source != binaries.SourceCache || !strings.Contains(b.Note, "newest in the cache") {
 		t.Errorf("asked for 3.5 with nobody to ask: %+v, %v", b, err)
 	}
 	if _, err := i.Install(ctx, "3.6", ""); err == nil || errors.Is(err, ErrUnknownVersion) || !strings.Contains(err.Error(), "name a full version") {
@@ -309,7 +311,7 @@ func TestGivenBinary(t *testing.T) {
 	} {
 		b, err := Installer{Cache: t.TempDir()}.Install(ctx, c.version, c.path)
 		if c.err == "" {
-			if err != nil || b.Version != "3.6.1" || b.Source != SourceGiven || b.SHA256 != sumOf(fakeEtcd("3.6.1")) {
+			if err != nil || b.Version != "3.6.1" || b.Source != binaries.SourceGiven || b.SHA256 != sumOf(fakeEtcd("3.6.1")) {
 				t.Errorf("%+v: %+v, %v", c, b, err)
 			}
 			continue
@@ -322,28 +324,28 @@ func TestGivenBinary(t *testing.T) {
 
 func TestVersions(t *testing.T) {
 	for _, word := range []string{"", "banana", "3", "3.5.", "3.5.4.1", "v", "3.-1.2", "latest", "3.5.x", "99999.1.1"} {
-		if v, err := parseVersion(word); !errors.Is(err, ErrUnknownVersion) {
+		if v, err := binaries.ParseVersion(word); !errors.Is(err, ErrUnknownVersion) {
 			t.Errorf("%q was read as %v, %v", word, v, err)
 		}
 	}
-	known := parseVersions("v3.5.0-alpha.0 v3.5.0 v3.5.9 v3.5.10 v3.6.0-rc.1 nonsense v3.6.0 v3.4.13")
-	line, err := parseVersion("3.5")
-	if v, ok := newestOf(line, known); err != nil || !ok || v.String() != "3.5.10" {
+	known := binaries.ParseVersions("v3.5.0-alpha.0 v3.5.0 v3.5.9 v3.5.10 v3.6.0-rc.1 nonsense v3.6.0 v3.4.13")
+	line, err := binaries.ParseVersion("3.5")
+	if v, ok := binaries.NewestOf(line, known); err != nil || !ok || v.String() != "3.5.10" {
 		t.Errorf("newest 3.5 of %v is %v", known, v)
 	}
-	slices.SortFunc(known, version.compare)
+	slices.SortFunc(known, binaries.Version.Compare)
 	if got := fmt.Sprint(known); got != "[3.4.13 3.5.0-alpha.0 3.5.0 3.5.9 3.5.10 3.6.0-rc.1 3.6.0]" {
 		t.Errorf("sorted: %s", got)
 	}
 	for word, want := range map[string]string{"3.5.11": "3.5.10", "3.4.1": "3.4.13", "3.9.0": "3.6.0", "3.5": "3.5.0"} {
-		v, err := parseVersion(word)
-		if got := nearest(v, known); err != nil || got[0] != want {
+		v, err := binaries.ParseVersion(word)
+		if got := binaries.Nearest(v, known); err != nil || got[0] != want {
 			t.Errorf("nearest %s: %v, want %s", word, got, want)
 		}
 	}
 	// An old release that the module does not have exists all the same, unless the releases say that it doesn't.
-	old, there, gone := version{3, 4, 1, ""}, errors.New("no network"), fmt.Errorf("404: %w", errAbsent)
-	if nowhere(old, []error{there, gone}) || !nowhere(old, []error{gone, gone}) || !nowhere(version{3, 6, 99, ""}, []error{there, gone}) {
+	old, there, gone := binaries.Version{Major: 3, Minor: 4, Patch: 1}, errors.New("no network"), fmt.Errorf("404: %w", binaries.ErrAbsent)
+	if nowhere(old, []error{there, gone}) || !nowhere(old, []error{gone, gone}) || !nowhere(binaries.Version{Major: 3, Minor: 6, Patch: 99}, []error{there, gone}) {
 		t.Error("what is nowhere?")
 	}
 }

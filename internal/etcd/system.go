@@ -20,6 +20,7 @@ import (
 
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/control"
+	"github.com/faultline/faultline/internal/binaries"
 )
 
 // Component is the name of the one process that etcd runs on each node.
@@ -312,7 +313,7 @@ func (s *System) explain(ctx context.Context, m *member, err error) error {
 	defer cancel()
 	out, logErr := m.node.Run(ctx, control.Cmd{Args: []string{"tail", "-n", "30", s.logFile()}, Idempotent: true})
 	if logErr == nil {
-		tail = lastBytes(out.Stdout, 4000)
+		tail = binaries.LastBytes(out.Stdout, 4000)
 	}
 	return fmt.Errorf("%w\n  command: %s\n  end of %s on %s:\n%s", err, strings.Join(m.args, " "), s.logFile(), m.node.Name(), tail)
 }
