@@ -2,6 +2,8 @@ package nemesis
 
 import (
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,5 +108,58 @@ func TestLocalLinksAreChecked(t *testing.T) {
 		if !drawn[w] {
 			t.Errorf("%s is never drawn: %v", w, drawn)
 		}
+	}
+}
+
+// Links inside of real nodes are cut apart from each other and from those between nodes.
+func TestRealLocalFaults(t *testing.T) {
+	e, env := realNodes(t, 2)
+	e.inside = []harness.Link{
+		{Name: "store", Ports: []int{peerPort}, Local: "127.0.1.3"},
+		{Name: "spread", Ports: []int{clientPort}, Local: "127.0.1.3", Everywhere: true},
+	}
+	b := newBreaker(env, env.Scope(), Options{})
+	// heard tells who answers a node, at an address and port.
+	heard := func(name string) string {
+		var got []string
+		for _, to := range []string{"127.0.0.1", "127.0.1.2", "127.0.1.3", e.nodes[0].Addr(), e.nodes[1].Addr()} {
+			for _, port := range []int{peerPort, clientPort} {
+				if say(t.Context(), e.node(name).Dial, net.JoinHostPort(to, fmt.Sprint(port))) != nil {
+					got = append(got, fmt.Sprintf("%s:%d", strings.ReplaceAll(strings.ReplaceAll(to, e.nodes[0].Addr(), "n1"), e.nodes[1].Addr(), "n2"), port))
+				}
+			}
+		}
+		return strings.Join(got, " ")
+	}
+	for i, c := range []struct{ entry, want string }{
+		{"partition:one+drop+store", "127.0.1.3:7007"},
+		{"partition:one+reset+store", "127.0.1.3:7007"},
+		{"partition:one-way+drop+store", "127.0.1.3:7007"},
+		{"partition:one-way+reset+store", "127.0.1.3:7007"},
+		{"partition:one+drop+spread", "127.0.1.3:7008 n2:7008"},
+		{"partition:one+reset+spread", "127.0.1.3:7008 n2:7008"},
+		{"partition:one-way+reset+spread", "127.0.1.3:7008 n2:7008"},
+	} {
+		t.Run(c.entry, func(t *testing.T) {
+			id := fmt.Sprintf("partition-%d", i)
+			started, f := invoke(t, b, startOp(id, c.entry, "n1", "n2"))
+			if started.Type != history.OK || !slices.Equal(f.Nodes, []string{"n1"}) {
+				t.Errorf("start: %s %s on %v\n%s", started.Type, started.Error, f.Nodes, f.Proof)
+			}
+			if got := heard("n1"); got != c.want {
+				t.Errorf("n1 hears nothing from %q, want %q", got, c.want)
+			}
+			if got := heard("n2"); got != "" {
+				t.Errorf("n2 hears nothing from %q", got)
+			}
+			ended, f := invoke(t, b, stopOp(id, "partition"))
+			if ended.Type != history.OK {
+				t.Errorf("stop: %s %s\n%s", ended.Type, ended.Error, f.Proof)
+			}
+			if got := heard("n1"); got != "" {
+				t.Errorf("after it, n1 hears nothing from %q", got)
+			}
+			e.nothingLeft(t)
+		})
 	}
 }

@@ -2,136 +2,13 @@ package nemesis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/history"
 )
-
-// plane is a System like a control plane: servers with caches, and components that lead, move, write and watch. It can be told to
-// misbehave.
-type plane struct {
-	electing
-	// revision is the newest; it grows with each question, unless idle.
-	revision atomic.Int64
-	idle     bool
-	// mute servers do not answer; deaf ones never get anything new.
-	mute, deaf map[string]bool
-	// stuck caches are what servers had when they were cut off.
-	stuck map[string]int64
-	// fresh: caches follow although they are cut off.
-	fresh bool
-	// servers are what moved components use.
-	servers map[string]string
-	// immovable components are not started again.
-	immovable bool
-	// write is what AwaitWrite does; nil: it answers at once.
-	write func(ctx context.Context, n int) (string, error)
-	// churned counts objects; unchurnable is how many rounds go well before they fail, -1: all do.
-	churned     atomic.Int64
-	unchurnable atomic.Int64
-	// during is called in each churn.
-	during func()
-}
-
-func newPlane(n int) *plane {
-	p := &plane{
-		electing: electing{leading{staff(n, "etcd", "api", "boss", "agent")}, "n2"},
-		mute:     map[string]bool{}, deaf: map[string]bool{}, stuck: map[string]int64{}, servers: map[string]string{},
-	}
-	p.unchurnable.Store(-1)
-	p.extra = []harness.Link{{Name: "api-etcd", Ports: []int{2379}, Local: "127.0.1.3"}}
-	for _, node := range p.nodes {
-		p.spawn(node, "runtime")
-	}
-	return p
-}
-
-func (p *plane) Companions() []string { return []string{"runtime"} }
-func (p *plane) CacheLink() string    { return "api-etcd" }
-func (p *plane) Movable() []string    { return []string{"boss", "agent"} }
-func (p *plane) Writers() []string    { return []string{"boss", "agent"} }
-
-func (p *plane) CacheLag(_ context.Context, name string) (harness.Lag, error) {
-	newest := p.revision.Load()
-	if !p.idle {
-		newest = p.revision.Add(1)
-	}
-	p.world.mu.Lock()
-	defer p.world.mu.Unlock()
-	if p.mute[name] {
-		return harness.Lag{}, errors.New("connection refused")
-	}
-	n := p.node(name)
-	if p.deaf[name] {
-		return harness.Lag{Cached: 1, Newest: newest, Age: time.Minute}, nil
-	}
-	if len(n.cuts) == 0 || p.fresh {
-		delete(p.stuck, name)
-		return harness.Lag{Cached: newest, Newest: newest}, nil
-	}
-	if p.stuck[name] == 0 {
-		p.stuck[name] = newest - 1
-	}
-	return harness.Lag{Cached: p.stuck[name], Newest: newest, Age: 2 * time.Second}, nil
-}
-
-func (p *plane) Move(_ context.Context, name, component, server string) error {
-	p.world.mu.Lock()
-	defer p.world.mu.Unlock()
-	if p.dead[name] {
-		return errUnreachable
-	}
-	key := name + " " + component
-	if was, ok := p.servers[key]; ok && was == server || !ok && name == server || p.immovable {
-		return nil
-	}
-	p.servers[key] = server
-	p.spawn(p.node(name), component)
-	return nil
-}
-
-func (p *plane) AwaitWrite(ctx context.Context, component string, n int) (string, error) {
-	if p.write != nil {
-		return p.write(ctx, n)
-	}
-	return fmt.Sprintf("write %d of %s", n, component), nil
-}
-
-func (p *plane) Churn(_ context.Context, n int) (string, error) {
-	if p.unchurnable.Load() == 0 {
-		return "", errors.New("no server answers")
-	}
-	p.unchurnable.Add(-1)
-	p.churned.Add(int64(n))
-	if p.during != nil {
-		p.during()
-	}
-	return fmt.Sprintf("%d objects", n), nil
-}
-
-// planeBreaker is the nemesis of a plane, with bounds that suit a test.
-func planeBreaker(p *plane) *breaker {
-	env := p.env()
-	env.System = p
-	b := newBreaker(env, env.Scope(), Options{})
-	b.probe, b.count, b.wait = 20*time.Millisecond, 100*time.Millisecond, 400*time.Millisecond
-	return b
-}
-
-// planeOp is startOp with a number drawn.
-func planeOp(id, entry string, n int, order ...string) history.Op {
-	op := startOp(id, entry)
-	family, words, _ := strings.Cut(entry, ":")
-	op.Value = encode(history.Fault{ID: id, Family: family, Variant: words, Requested: entry, Detail: encode(Draw{Order: order, N: n})})
-	return op
-}
 
 // Each fault of a control plane acts, proves it, and leaves nothing.
 func TestPlaneFaults(t *testing.T) {
@@ -283,46 +160,6 @@ func TestWhatOfAPlaneIsNotProved(t *testing.T) {
 	}
 }
 
-// Where nobody gives a component reason to write, objects are churned; where somebody does, they are not.
-func TestCrashIsTriggered(t *testing.T) {
-	p := newPlane(3)
-	b := planeBreaker(p)
-	if done, _ := invoke(t, b, planeOp("x-1", "crash-mid-reconcile:boss", 3, nodesOf(3)...)); done.Type != history.OK || p.churned.Load() != 0 {
-		t.Errorf("with a write: %s %s, %d objects churned", done.Type, done.Error, p.churned.Load())
-	}
-	p = newPlane(3)
-	b = planeBreaker(p)
-	p.write = func(ctx context.Context, n int) (string, error) {
-		for p.churned.Load() == 0 {
-			if !elapsed(ctx, time.Millisecond) {
-				return "", ctx.Err()
-			}
-		}
-		return "after churn", nil
-	}
-	done, f := invoke(t, b, planeOp("x-1", "crash-mid-reconcile:boss", 3, nodesOf(3)...))
-	if done.Type != history.OK || p.churned.Load() != 6 || !strings.Contains(string(f.Proof), "after churn") {
-		t.Errorf("without: %s %s, %d objects churned, %s", done.Type, done.Error, p.churned.Load(), f.Proof)
-	}
-}
-
-// A killed component that a stale server's fault starts elsewhere does not count as one that a watchdog started.
-func TestMovesAreKnownToKills(t *testing.T) {
-	p := newPlane(3)
-	b := planeBreaker(p)
-	for _, op := range []history.Op{
-		planeOp("stale-1", "stale-apiserver:n1+agent", 0, "n1", "n2", "n3"),
-		planeOp("kill-1", "kill:n2+agent", 0, "n1", "n2", "n3"),
-		stopOp("stale-1", "stale-apiserver"),
-		stopOp("kill-1", "kill"),
-	} {
-		if done, _ := invoke(t, b, op); done.Type != history.OK {
-			t.Errorf("%s: %s %s", op.F, done.Type, done.Error)
-		}
-	}
-	whole(t, p.world)
-}
-
 // What can be done is decided before the run.
 func TestPlaneFaultsAreChecked(t *testing.T) {
 	p := newPlane(3)
@@ -436,66 +273,4 @@ func TestHealUndoesPlaneFaults(t *testing.T) {
 			t.Errorf("%s still uses %s", c, server)
 		}
 	}
-}
-
-// A fault that keeps a process dead is not undone by another one that ends before it; the last one starts it.
-func TestWhatIsHeldStaysDead(t *testing.T) {
-	p := newPlane(3)
-	b := planeBreaker(p)
-	steps := []struct {
-		op    history.Op
-		agent string // on n3, after it
-	}{
-		{planeOp("kill-1", "kill:n3+agent", 0, nodesOf(3)...), exited},
-		{planeOp("node-1", "node:n3", 0, nodesOf(3)...), exited},
-		{stopOp("kill-1", "kill"), exited},
-		{planeOp("kill-2", "kill:all+boss", 0, nodesOf(3)...), exited},
-		{stopOp("node-1", "node"), running},
-		{stopOp("kill-2", "kill"), running},
-	}
-	for _, s := range steps {
-		if done, _ := invoke(t, b, s.op); done.Type != history.OK {
-			t.Errorf("%s: %s %s", s.op.F, done.Type, done.Error)
-		}
-		if got := p.node("n3").procs["agent"].Status; got != s.agent {
-			t.Errorf("after %s %s the agent is %s, want %s", s.op.F, s.op.Value, got, s.agent)
-		}
-	}
-	whole(t, p.world)
-	// Whatever order a heal takes.
-	for _, s := range steps[:2] {
-		invoke(t, b, s.op)
-	}
-	if err := b.Heal(t.Context()); err != nil {
-		t.Error(err)
-	}
-	whole(t, p.world)
-	if len(b.force.owed) > 0 || len(b.inForce) > 0 {
-		t.Errorf("left: %v, %v", b.force.owed, b.inForce)
-	}
-}
-
-// A link inside of a node is cut by one fault at a time.
-func TestLinksAreCutOnce(t *testing.T) {
-	p := newPlane(3)
-	b := planeBreaker(p)
-	if done, _ := invoke(t, b, planeOp("stale-1", "stale-apiserver:n3", 0, nodesOf(3)...)); done.Type != history.OK {
-		t.Fatalf("%s %s", done.Type, done.Error)
-	}
-	done, _ := invoke(t, b, planeOp("partition-1", "partition:n3+reset+api-etcd", 0, nodesOf(3)...))
-	if done.Type != history.Fail || done.Error != "skipped: the link api-etcd of n3 is cut already, by stale-1" {
-		t.Errorf("%s %s", done.Type, done.Error)
-	}
-	for _, op := range []history.Op{
-		planeOp("partition-2", "partition:n2+reset+api-etcd", 0, nodesOf(3)...),
-		stopOp("stale-1", "stale-apiserver"),
-		stopOp("partition-2", "partition"),
-		planeOp("partition-3", "partition:n3+reset+api-etcd", 0, nodesOf(3)...),
-		stopOp("partition-3", "partition"),
-	} {
-		if done, _ := invoke(t, b, op); done.Type != history.OK {
-			t.Errorf("%s %s: %s %s", op.F, op.Value, done.Type, done.Error)
-		}
-	}
-	whole(t, p.world)
 }
