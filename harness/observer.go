@@ -35,7 +35,7 @@ func (r *runner) watch(ctx context.Context, fail func()) *watch {
 	}
 	go func() {
 		defer close(w.ended)
-		if err := w.observe(ctx); err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
+		if err := w.observe(ctx); err != nil && (ctx.Err() == nil || !errors.Is(err, ctx.Err())) {
 			w.err = fmt.Errorf("observe the system: %w", err)
 			fail()
 		}

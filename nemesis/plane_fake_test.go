@@ -61,8 +61,8 @@ func (p *plane) CacheLag(_ context.Context, name string) (harness.Lag, error) {
 	if !p.idle {
 		newest = p.revision.Add(1)
 	}
-	p.world.mu.Lock()
-	defer p.world.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.mute[name] {
 		return harness.Lag{}, errors.New("connection refused")
 	}
@@ -81,8 +81,8 @@ func (p *plane) CacheLag(_ context.Context, name string) (harness.Lag, error) {
 }
 
 func (p *plane) Move(_ context.Context, name, component, server string) error {
-	p.world.mu.Lock()
-	defer p.world.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.dead[name] {
 		return errUnreachable
 	}

@@ -101,8 +101,8 @@ func TestWhatOfAPlaneIsNotProved(t *testing.T) {
 			name: "a leader that ends by itself", entry: "crash-mid-reconcile:boss",
 			before: func(p *plane) {
 				p.write = func(context.Context, int) (string, error) {
-					p.world.mu.Lock()
-					defer p.world.mu.Unlock()
+					p.mu.Lock()
+					defer p.mu.Unlock()
 					p.spawn(p.node("n2"), "boss")
 					return "a write", nil
 				}
