@@ -97,13 +97,19 @@ func (j *convergeJudge) preconditions() bool {
 	return len(j.f.reasons) == before
 }
 
-// agreement judges what views showed of one kind at one revision.
+// agreement judges what views showed of one kind at one revision. Of each object one conflict is told.
 func (j *convergeJudge) agreement(settled bool) {
 	well := settled || j.complete && len(j.q.open) == 0 && (j.q.healthy == nil || j.q.healthy.Outcome() == history.OK)
+	confirmed := map[objectID]bool{}
+	for _, c := range j.w.agree.list {
+		if id := (objectID{c.kind, c.name}); well && c.quiet >= 2 && !confirmed[id] {
+			confirmed[id] = true
+			j.f.add(j.conflict(c, fmt.Sprintf("and again in %s after %s", count(c.quiet-1, "more comparison", "more comparisons"), j.q.after)))
+		}
+	}
 	for _, c := range j.w.agree.list {
 		switch {
-		case well && c.quiet >= 2:
-			j.f.add(j.conflict(c, fmt.Sprintf("and again in %s after %s", count(c.quiet-1, "more comparison", "more comparisons"), j.q.after)))
+		case confirmed[objectID{c.kind, c.name}]:
 		case well && c.quiet == 1:
 			j.f.unknown("%s; no second comparison confirmed it", j.conflict(c, "").Why)
 		case c.times >= 2:
@@ -225,12 +231,13 @@ func (j *convergeJudge) recent(t time.Duration) bool {
 	return t >= j.w.end.Time-max(quiet/3, j.q.hold())
 }
 
-// oscillates: states come again. Of an object that matches only what is declared counts: numbers that are observed may go up and down.
+// oscillates: states come again. Of an object that has matched for as long as asked only what is declared counts: numbers that are
+// observed may go up and down.
 func (j *convergeJudge) oscillates(k *track) bool {
 	if last, ok := k.wants.repeat(); ok && j.recent(last) {
 		return true
 	}
-	if !k.bad {
+	if e := j.latest[k.objectID]; !k.bad && (e == nil || j.w.end.Time-e.to.Time >= j.q.hold()) {
 		return false
 	}
 	last, ok := k.states.repeat()

@@ -1,0 +1,369 @@
+package checker
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faultline/faultline/harness/history"
+)
+
+// convergeCase is a run in the notation of converging, and what is said of it.
+type convergeCase struct {
+	name, run string
+	// want is the verdict and the names of the anomalies with their keys, allowed ones in parentheses.
+	want string
+	// says must be in the anomalies' sentences, the reasons or the summary.
+	says string
+	cut  bool
+}
+
+func toldOfRun(r Result) string {
+	words := []string{r.Verdict.String()}
+	for _, a := range r.Anomalies {
+		w := a.Name + " " + a.Key
+		if a.Allowed {
+			w = "(" + w + ")"
+		}
+		words = append(words, w)
+	}
+	return strings.Join(words, " ")
+}
+
+func runConverge(t *testing.T, cases []convergeCase) {
+	t.Helper()
+	c := must(t)(Converge(ConvergeOptions{Rules: things, Server: "server"}))
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			var src history.Source = converging(t, tc.run)
+			if tc.cut {
+				src = cut{src.(history.Slice)}
+			}
+			if err := history.Validate(src); err != nil {
+				t.Fatal(err)
+			}
+			r, err := c.Check(context.Background(), src, Budget{Time: time.Minute, MemoryBytes: 64 << 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := []string{r.Summary}
+			for _, a := range r.Anomalies {
+				all = append(all, a.Why)
+			}
+			text := strings.Join(append(all, r.Reasons...), "\n")
+			if got := toldOfRun(r); got != tc.want {
+				t.Errorf("got  %s\nwant %s\n%s", got, tc.want, text)
+			}
+			if !strings.Contains(text, tc.says) {
+				t.Errorf("does not say %q:\n%s", tc.says, text)
+			}
+			if r.Verdict == Unknown && len(r.Reasons) == 0 {
+				t.Error("unknown without a reason")
+			}
+		})
+	}
+}
+
+// quarrel is two that fight over an object, from 11 s to 51 s.
+const quarrel = `
+		11 all d=1/3@20
+		12 all d=3/3@21
+		13 all d=3/1@22
+		14..20 all d=1/3@23
+		21 all d=3/1@25
+		22..30 all d=1/3@26
+		31..39 all d=3/1@27
+		40 gave-up
+		41..50 all d=1/3@28`
+
+func TestConverge(t *testing.T) {
+	const begun = "0 declare d\n1 all d=0/3@5\n5 all d=3/3@8\n6 start kill-1\n7 all d=1/3@9\n8 stop kill-1\n9 healthy\n"
+	const stated = begun + "10 await 30 5 stated\n"
+	runConverge(t, []convergeCase{
+		{name: "nothing", run: "", want: "unknown", says: "nothing was observed"},
+		{
+			name: "converged", run: stated + "10 all d=1/3@9\n12..20 all d=3/3@12\n20 converged\n21 all d=3/3@12", want: "valid",
+			says: "converged 4.0 s after the last fault (bound 30s, stated); per fault: kill-1 4.0 s; per kind: Thing p50 5.0 s max 5.0 s",
+		},
+		{
+			name: "stalled", run: stated + "11..39 all d=1/3@9\n40 gave-up\n41 all d=1/3@9", want: "invalid stalled d",
+			says: "Thing d: 1 of 3, 33.0 s after the last fault (bound 30s); nothing was written for 33.0 s: maker",
+		},
+		{
+			name: "stalled, and written to no effect", run: stated + "11..20 all d=1/3@10\n21..39 all d=1/3@30\n40 gave-up\n41 all d=1/3@30", want: "invalid stalled d",
+			says: "what was written since changed nothing for 33.0 s",
+		},
+		{
+			name: "stalled, but nobody stated the bound", run: begun + "10 await 30 5\n11..39 all d=1/3@9\n40 gave-up\n41 all d=1/3@9", want: "unknown (stalled d)",
+			says: "which nobody stated as a bound and the system may exceed by itself: 1 mismatches at first, 1 half way, 1 at the end: not falling",
+		},
+		{
+			name: "the profile's bound, longer than it may take", run: begun + "10 await 30 5 retry=20\n11..39 all d=1/3@9\n40 gave-up\n41 all d=1/3@9",
+			want: "invalid stalled d",
+		},
+		{
+			name: "the profile's bound, shorter than it may take", run: begun + "10 await 30 5 retry=300\n11..39 all d=1/3@9\n40 gave-up\n41 all d=1/3@9",
+			want: "unknown (stalled d)",
+		},
+		{
+			name: "merely slow", run: begun + `10 await 30 5
+				11 all d=1/9@10
+				15 all d=2/9@11
+				20 all d=3/9@12
+				25 all d=4/9@13
+				30 all d=5/9@14
+				35 all d=6/9@15
+				40 gave-up
+				41 all d=7/9@16`, want: "unknown (slow d)", says: "the last change was 0.0 s before",
+		},
+		{name: "samples end before the bound", run: stated + "11..20 all d=1/3@9", want: "unknown", says: "the wait did not end"},
+		{name: "oscillating", run: stated + quarrel, want: "invalid oscillating d", says: "it went through"},
+		{
+			name: "it oscillated, and then settled", run: stated + "11 all d=1/3@20\n12 all d=3/3@21\n13 all d=1/3@22\n14..30 all d=3/3@23\n30 converged\n31 all d=3/3@23",
+			want: "valid",
+		},
+		{
+			name: "what is declared goes back and forth, and what is observed at once",
+			run:  stated + "11..16 all d=3/3@20\n17 all d=1/1@21\n20..25 all d=3/3@22\n26..35 all d=1/1@23\n36..38 all d=3/3@24\n40 gave-up\n41 all d=1/1@25",
+			want: "invalid oscillating d", says: "goes back and forth",
+		},
+		{name: "orphaned by a finalizer", run: stated + "11..39 all d=3/3@9!\n40 gave-up\n41 all d=3/3@9!", want: "invalid orphaned d"},
+		{name: "orphaned by its owner", run: stated + "11..39 all d=3/3@9^\n40 gave-up\n41 all d=3/3@9^", want: "invalid orphaned d"},
+		{name: "finalized in time", run: stated + "11..20 all d=3/3@9!\n21..30 all e=1/1@40\n30 converged\n31 all e=1/1@40", want: "valid"},
+		{name: "duplicated", run: stated + "11..39 all d=3/3@9 p=1/1@10+\n40 gave-up\n41 all d=3/3@9 p=1/1@10+", want: "invalid duplicated p"},
+		{
+			name: "what an owner suffers its dependents suffer too", run: stated + "11..39 all d=1/3@9 p=0/1@9<d\n40 gave-up\n41 all d=1/3@9 p=0/1@9<d",
+			want: "invalid stalled d",
+		},
+		{
+			name: "a dependent is written to: it goes on", run: stated + `11..30 all d=1/3@9 p=0/1@9<d
+				31 all d=1/3@9 p=0/2@15<d
+				40 gave-up
+				41 all d=1/3@9 p=0/3@16<d`, want: "invalid slow d",
+		},
+		{
+			name: "incomplete", cut: true, run: stated + "11..39 all d=1/3@9\n40 gave-up\n41 all d=1/3@9", want: "unknown", says: "the history is incomplete",
+		},
+		{
+			name: "a fault that did not end", run: "0 declare d\n1 all d=3/3@5\n6 start kill-1\n9 healthy\n10 await 30 5 stated\n11..39 all d=1/3@9\n40 gave-up\n41 all d=1/3@9",
+			want: "unknown", says: "kill-1 (kill) was not proved to have ended",
+		},
+		{
+			name: "not well", run: "0 declare d\n1 all d=3/3@5\n9 unhealthy\n10 await 30 5 stated\n11..39 all d=1/3@9\n40 gave-up\n41 all d=1/3@9",
+			want: "unknown", says: "did not get well",
+		},
+		{name: "nothing declared", run: "0 read d\n10 await 30 5\n11..20 all d=3/3@9\n20 converged\n21 all d=3/3@9", want: "unknown", says: "nothing was declared"},
+		{name: "nobody waited", run: "0 declare d\n11..20 all d=3/3@9", want: "unknown", says: "did not wait"},
+		{name: "held for too short a time", run: stated + "11..37 all d=1/3@9\n38 all d=3/3@12\n40 gave-up\n41 all d=3/3@12", want: "unknown", says: "but not yet for 5s"},
+		{
+			name: "a change of unknown outcome came late",
+			run:  "0 declare? d\n9 healthy\n10 await 30 5 stated\n11..30 all d=3/3@9\n31..39 all d=3/4@15\n40 gave-up\n41 all d=3/4@15",
+			want: "unknown",
+		},
+		{
+			name: "a server that can't be read", run: stated + "11..39 quorum d=3/3@9\n40 gave-up\n41 n1 error refused\n42 quorum d=3/3@9",
+			want: "unknown", says: "it can't be read: refused",
+		},
+	})
+}
+
+// behind has a quorum list and one server show the newest state, another one an old one.
+func behind(from, to int) string {
+	var b strings.Builder
+	for at := from; at <= to; at++ {
+		fmt.Fprintf(&b, "%d quorum d=3/3@20\n%d n1 d=3/3@20\n%d n2 d=3/3@5\n", at, at, at)
+	}
+	return b.String()
+}
+
+func TestConvergeViews(t *testing.T) {
+	const stated = "0 declare d\n1 all d=3/3@5\n9 healthy\n10 await 30 5 stated\n"
+	const fine = "11..20 all d=3/3@5\n20 converged\n"
+	runConverge(t, []convergeCase{
+		{name: "agree", run: stated + fine + "21 all d=3/3@5", want: "valid"},
+		{
+			name: "a cache is wrong at one revision, twice", run: stated + fine + "21..22 n2 r=5 d=3/3@4\n22 store d=3/3@5\n23 n2 r=5 d=3/3@4\n23 store d=3/3@5", want: "invalid divergent d",
+			says: "at revision 5 the cache of n2 has its version 4, the store has its version 5",
+		},
+		{
+			name: "a cache has what is gone", run: stated + fine + "21 n2 r=8 d=3/3@5 e=1/1@4\n21 store r=8 d=3/3@5\n22 n2 r=8 d=3/3@5 e=1/1@4\n22 store r=8 d=3/3@5", want: "invalid divergent e",
+			says: "the cache of n2 has its version 4, the store does not have it, and again in 1 more comparison after the last change: server on n2",
+		},
+		{
+			name: "once only", run: stated + fine + "21 n2 r=8 d=3/3@5 e=1/1@4\n21 store r=8 d=3/3@5\n22 all d=3/3@5\n23 all d=3/3@5", want: "unknown", says: "no second comparison confirmed it",
+		},
+		{
+			name: "before the quiet only", run: "0 n2 r=5 d=3/3@4\n0 store d=3/3@5\n0 n2 r=5 d=3/3@4\n0 store d=3/3@5\n" + stated + fine + "21 all d=3/3@5",
+			want: "valid (divergent d)", says: "while the run went on",
+		},
+		{
+			name: "different revisions may differ", run: stated + fine + "21 n2 r=7 d=3/3@4\n21 store r=8 d=3/3@5\n22 n2 r=7 d=3/3@4\n22 store r=8 d=3/3@5\n23 all d=3/3@5", want: "valid",
+		},
+		{
+			name: "a cache stays behind", run: stated + "11 all d=3/3@20\n" + behind(12, 39) + "40 gave-up\n41 quorum d=3/3@20\n41 n1 d=3/3@20\n41 n2 d=3/3@5",
+			want: "invalid divergent n2", says: "it shows Thing, of revision 5, a quorum list had a newer one",
+		},
+		{
+			name: "a cache was behind", run: stated + "11 all d=3/3@20\n" + behind(12, 20) + "21..30 all d=3/3@20\n30 converged\n31 all d=3/3@20", want: "valid",
+		},
+		{
+			name: "a view was never compared", run: "0 all d=3/3@5\n0 declare d\n9 healthy\n10 await 30 5 stated\n11..20 quorum d=3/3@5\n20 n1 r=6 d=3/3@5\n20 n2 r=5 d=3/3@5\n20 converged\n21..26 quorum d=3/3@5\n27 store d=3/3@5",
+			want: "unknown", says: "the view n1 was not compared with the store",
+		},
+	})
+}
+
+// following is a made-up system: clients declare, things follow a little later, caches follow the store, faults hold both up.
+type following struct {
+	rng     *rand.Rand
+	b       strings.Builder
+	now     int
+	version int64
+	// want, have and at are of each thing; caches are what each server shows: since has the time of the state, in the order of versions.
+	want, have, at [4]int64
+	caches         [2]string
+	cut            [2]bool
+	held           bool
+}
+
+func (w *following) state() string {
+	var words []string
+	for i := range w.want {
+		if w.at[i] > 0 {
+			words = append(words, fmt.Sprintf("t%d=%d/%d@%d", i, w.have[i], w.want[i], w.at[i]))
+		}
+	}
+	return fmt.Sprintf("r=%d %s", w.version, strings.Join(words, " "))
+}
+
+func (w *following) line(format string, args ...any) {
+	fmt.Fprintf(&w.b, "%d %s\n", w.now, fmt.Sprintf(format, args...))
+}
+
+// second lets things follow what is declared, unless a fault holds them up, and samples.
+func (w *following) second() {
+	w.now++
+	for i := range w.want {
+		if w.at[i] > 0 && w.have[i] != w.want[i] && !w.held && w.rng.IntN(2) == 0 {
+			w.version++
+			w.have[i], w.at[i] = w.have[i]+sign(w.want[i]-w.have[i]), w.version
+		}
+	}
+	for i := range w.caches {
+		if !w.cut[i] {
+			w.caches[i] = w.state()
+		}
+	}
+	w.line("quorum %s", w.state())
+	for i, cached := range w.caches {
+		switch {
+		case w.rng.IntN(30) == 0 && w.cut[i]:
+			w.line("n%d error timeout", i+1)
+		case cached != "":
+			w.line("n%d %s", i+1, cached)
+		}
+	}
+	w.line("store %s", w.state())
+}
+
+func sign(n int64) int64 {
+	if n < 0 {
+		return -1
+	}
+	return 1
+}
+
+// run is a minute of clients and faults, and a quiet end. broken, where not nil, is asked before each second of the end.
+func (w *following) run(stated bool, broken func(*following)) string {
+	faults := map[string]int{}
+	for n := 1; w.now < 60; {
+		if w.rng.IntN(2) == 0 {
+			i := w.rng.IntN(len(w.want))
+			w.version++
+			w.want[i], w.at[i] = w.rng.Int64N(6), w.version
+			w.line("declare t%d", i)
+		}
+		if w.rng.IntN(6) == 0 && len(faults) < 2 {
+			id := fmt.Sprintf("%s-%d", []string{"kill", "cut"}[w.rng.IntN(2)], n)
+			faults[id], n = w.now+1+w.rng.IntN(10), n+1
+			w.line("start %s", id)
+		}
+		for _, id := range slices.Sorted(maps.Keys(faults)) {
+			if faults[id] <= w.now {
+				w.line("stop %s", id)
+				delete(faults, id)
+			}
+		}
+		w.held = len(faults) > 0 && w.rng.IntN(3) > 0
+		w.cut = [2]bool{len(faults) > 0, len(faults) > 1}
+		w.second()
+	}
+	for _, id := range slices.Sorted(maps.Keys(faults)) {
+		w.line("stop %s", id)
+	}
+	w.held, w.cut = false, [2]bool{}
+	w.line("healthy")
+	w.line("await 60 5%s", map[bool]string{true: " stated"}[stated])
+	for range 61 {
+		w.second()
+		if broken != nil {
+			broken(w)
+		}
+	}
+	w.line("converged")
+	w.second()
+	return w.b.String()
+}
+
+// TestConvergeHoldsForHealthyRuns: whatever the faults, a run of a system that follows is valid; and each way not to follow is found in
+// nearly all of the same runs.
+func TestConvergeHoldsForHealthyRuns(t *testing.T) {
+	c := must(t)(Converge(ConvergeOptions{Rules: things}))
+	const runs = 40
+	found := map[string]int{}
+	defects := map[string]func(w *following){
+		anomalyStalled: func(w *following) {
+			if !w.held {
+				w.version++
+				w.held, w.want[0], w.at[0] = true, 9, w.version
+			}
+		},
+		anomalyOscillating: func(w *following) {
+			w.version++
+			w.held = true // nobody else writes to it
+			w.have[1], w.want[1], w.at[1] = int64(w.now/2%2), 1, w.version
+		},
+		anomalyDivergent: func(w *following) { w.cut[1] = w.cut[1] || w.have == w.want; w.caches[1] += " ghost=1/1@1" },
+	}
+	for seed := range uint64(runs) {
+		fresh := func() *following { return &following{rng: rand.New(rand.NewPCG(seed, 1))} }
+		text := fresh().run(seed%2 == 0, nil)
+		h := converging(t, text)
+		if err := history.Validate(h); err != nil {
+			t.Fatal(err)
+		}
+		r, err := c.Check(context.Background(), h, Budget{Time: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verdict != Valid || len(r.Anomalies) > 0 {
+			t.Fatalf("seed %d: %s: %v %+v\n%s", seed, r.Verdict, r.Reasons, r.Anomalies, text)
+		}
+		for name, broken := range defects {
+			h := converging(t, strings.Replace(fresh().run(true, broken), " converged\n", " gave-up\n", 1))
+			if v, names := verdictOf(t, c, h); v == Invalid && slices.Contains(names, name) {
+				found[name]++
+			}
+		}
+	}
+	for name := range defects {
+		if found[name] < runs*95/100 {
+			t.Errorf("%s was found in %d of %d runs", name, found[name], runs)
+		}
+	}
+}
