@@ -62,8 +62,27 @@ func (r Releases) get(ctx context.Context, url string) (io.ReadCloser, error) {
 	return nil, errors.Join(err, resp.Body.Close())
 }
 
-// PublishedSum is the SHA-256 of an archive as the project publishes it: lines of "sum  name", or the sum alone.
+// PublishedSum is the SHA-256 of an archive as a project publishes it for all of a release: lines of "sum  name".
 func (r Releases) PublishedSum(ctx context.Context, url, name string) (string, error) {
+	return r.sum(ctx, url, func(line string) string {
+		sum, file, _ := strings.Cut(line, " ")
+		if strings.TrimLeft(file, " *") != name {
+			return ""
+		}
+		return sum
+	}, "has no sum for "+name)
+}
+
+// OwnSum is the SHA-256 of a file as a project publishes it beside that file: the sum alone, or with the file's name after it.
+func (r Releases) OwnSum(ctx context.Context, url string) (string, error) {
+	return r.sum(ctx, url, func(line string) string {
+		sum, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		return sum
+	}, "has no sum")
+}
+
+// sum is what pick takes of the first line of a text that it takes something of.
+func (r Releases) sum(ctx context.Context, url string, pick func(line string) string, otherwise string) (string, error) {
 	body, err := r.get(ctx, url)
 	if err != nil {
 		return "", err
@@ -71,18 +90,19 @@ func (r Releases) PublishedSum(ctx context.Context, url, name string) (string, e
 	defer body.Close()
 	lines := bufio.NewScanner(io.LimitReader(body, 1<<20))
 	for lines.Scan() {
-		if alone := strings.TrimSpace(lines.Text()); len(alone) == hex.EncodedLen(sha256.Size) {
-			return strings.ToLower(alone), nil // a file for one sum
-		}
-		sum, file, ok := strings.Cut(lines.Text(), " ")
-		if ok && strings.TrimLeft(file, " *") == name && len(sum) == hex.EncodedLen(sha256.Size) {
-			return strings.ToLower(sum), nil
+		if sum := strings.ToLower(pick(lines.Text())); isSHA256(sum) {
+			return sum, nil
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return "", fmt.Errorf("%s: %w", url, err)
 	}
-	return "", fmt.Errorf("%s has no sum for %s: %w", url, name, ErrAbsent)
+	return "", fmt.Errorf("%s %s: %w", url, otherwise, ErrAbsent)
+}
+
+func isSHA256(text string) bool {
+	b, err := hex.DecodeString(text)
+	return err == nil && len(b) == sha256.Size
 }
 
 // Fetch writes a URL's content to a file and checks its sum.

@@ -38,17 +38,22 @@ func (g Go) Query(ctx context.Context, args ...string) ([]byte, error) {
 
 // Run runs the go command in a folder and returns what it printed.
 func (g Go) Run(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	return g.RunTelling(ctx, dir, func(string) {}, args...)
+}
+
+// RunTelling is Run that passes on each line while the command runs, from one goroutine.
+func (g Go) RunTelling(ctx context.Context, dir string, told func(line string), args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, g.Command, args...)
 	cmd.Dir = dir
 	// The binary must run on any linux, so it links no C; -mod=mod lets go fill in go.mod and go.sum.
 	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+g.Arch)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	out := &teller{told: told}
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {
-		return out.Bytes(), fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
+		return out.all, fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
 	}
-	return out.Bytes(), nil
+	return out.all, nil
 }
 
 // absentWords are how the go command says that a version is not there, as against that it could not ask.
@@ -84,4 +89,23 @@ func LastBytes(b []byte, n int) string {
 		b = append([]byte("…"), b[len(b)-n:]...)
 	}
 	return string(b)
+}
+
+// teller keeps everything that is written to it and passes on whole lines.
+type teller struct {
+	all  []byte
+	sent int
+	told func(line string)
+}
+
+func (t *teller) Write(b []byte) (int, error) {
+	t.all = append(t.all, b...)
+	for {
+		n := bytes.IndexByte(t.all[t.sent:], '\n')
+		if n < 0 {
+			return len(b), nil
+		}
+		t.told(string(t.all[t.sent : t.sent+n]))
+		t.sent += n + 1
+	}
 }

@@ -28,7 +28,7 @@ var versionWord = regexp.MustCompile(`^v?(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4})(-[0-
 func ParseVersion(word string) (Version, error) {
 	m := versionWord.FindStringSubmatch(word)
 	if m == nil {
-		return Version{}, fmt.Errorf("%w %q (want one such as 3.5.4, v3.5.4, or 3.6 for its newest patch)", ErrUnknownVersion, word)
+		return Version{}, fmt.Errorf("%w %q (want MAJOR.MINOR.PATCH such as 3.5.4 or v3.5.4, or MAJOR.MINOR for its newest patch)", ErrUnknownVersion, word)
 	}
 	number := func(s string) int {
 		n, _ := strconv.Atoi(s) // at most four digits, by the pattern
@@ -43,6 +43,14 @@ func ParseVersion(word string) (Version, error) {
 
 // IsLine tells a line of releases from one release.
 func (v Version) IsLine() bool { return v.Patch < 0 }
+
+// Fits tells whether v is what was asked for: that release, or one of that line.
+func (v Version) Fits(asked Version) bool {
+	if asked.IsLine() {
+		return v.Major == asked.Major && v.Minor == asked.Minor
+	}
+	return v == asked
+}
 
 // String is the version without a leading v, as programs print it.
 func (v Version) String() string {

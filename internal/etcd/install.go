@@ -104,9 +104,9 @@ func (i Installer) given(ctx context.Context, want, path string) (Binary, error)
 	if want != "" {
 		w, err := binaries.ParseVersion(want)
 		if err != nil {
-			return Binary{}, err
+			return Binary{}, fmt.Errorf("etcd: %w", err)
 		}
-		if w.IsLine() && (w.Major != is.Major || w.Minor != is.Minor) || !w.IsLine() && w != is {
+		if !is.Fits(w) {
 			return Binary{}, fmt.Errorf("%s is etcd %s, but version %s was asked for: leave one of the two out", path, is, want)
 		}
 	}
@@ -117,7 +117,7 @@ func (i Installer) given(ctx context.Context, want, path string) (Binary, error)
 func (i Installer) resolve(ctx context.Context, word string) (v binaries.Version, note string, err error) {
 	v, err = binaries.ParseVersion(word)
 	if err != nil {
-		return binaries.Version{}, "", err
+		return binaries.Version{}, "", fmt.Errorf("etcd: %w", err)
 	}
 	if !v.IsLine() {
 		return v, "", nil
