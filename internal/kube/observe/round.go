@@ -177,6 +177,7 @@ func (o *Observer) lookServers(ctx context.Context) []seen {
 // look lists everything through one server. At the first error it stops, and returns what it has.
 func (o *Observer) look(ctx context.Context, v *view, client *api.Client, how metav1.ListOptions) ([]seen, error) {
 	var out []seen
+	v.moved = nil
 	for _, row := range o.rows {
 		objects, revision, err := o.list(ctx, client, row, o.options.Namespaces, how)
 		if err != nil {

@@ -29,6 +29,7 @@ const (
 	ruleTerminating = "terminating"
 	ruleEndpoints   = "endpoints"
 	ruleQuota       = "quota"
+	ruleDeclared    = "declared"
 )
 
 // rule is a row of the table of what should hold of the objects of one kind, or of all.

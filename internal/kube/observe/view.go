@@ -17,6 +17,8 @@ type view struct {
 	at    map[string]int64
 	// wrong are the objects of a kind that the store had otherwise at the view's revision, when the two were last compared.
 	wrong map[string][]string
+	// moved are objects of which something else is declared than at the look before.
+	moved []history.Object
 	// broken is why the last look failed; empty if it did not.
 	broken string
 }
@@ -32,8 +34,12 @@ func (v *view) take(kind string, objects []history.Object, revision int64) histo
 	now := make(map[string]history.Object, len(objects))
 	for i := range objects {
 		now[objects[i].Name] = objects[i]
-		if old, ok := before[objects[i].Name]; !ok || !reflect.DeepEqual(old, objects[i]) {
+		old, ok := before[objects[i].Name]
+		if !ok || !reflect.DeepEqual(old, objects[i]) {
 			s.Changed = append(s.Changed, objects[i])
+		}
+		if ok && old.UID == objects[i].UID && !maps.Equal(old.Want, objects[i].Want) {
+			v.moved = append(v.moved, objects[i])
 		}
 	}
 	s.Whole = !seen
@@ -101,7 +107,8 @@ func (k kubelets) mark(nodes []history.Object, at int64) {
 	}
 }
 
-// itself tells what is wrong with the view as such: it can't be read, it is behind, it is not what the store has.
+// itself tells what is wrong with the view as such: it can't be read, it is behind, it is not what the store has. Of the quorum's it
+// tells what is declared anew, too: nothing has held meanwhile.
 func (v *view) itself(rows []*kind, newest map[string]int64) []history.Mismatch {
 	say := func(kind, format string, args ...any) history.Mismatch {
 		return history.Mismatch{
@@ -112,6 +119,14 @@ func (v *view) itself(rows []*kind, newest map[string]int64) []history.Mismatch 
 		return []history.Mismatch{say("", "it can't be read: %s", v.broken)}
 	}
 	var out []history.Mismatch
+	for i := range v.moved {
+		if v.name == history.ViewQuorum {
+			out = append(out, history.Mismatch{
+				Kind: v.moved[i].Kind, Name: v.moved[i].Name, Rule: ruleDeclared, Component: "whoever declares it",
+				Why: "what is declared of it is another than at the look before",
+			})
+		}
+	}
 	for _, row := range rows {
 		if at := v.at[row.name]; at < newest[row.name] {
 			out = append(out, say(row.name, "its list is of revision %d, a quorum list before had %d", at, newest[row.name]))
