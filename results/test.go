@@ -51,6 +51,15 @@ type Options struct {
 	Model           string        `json:"model,omitempty"`
 	Profile         string        `json:"profile,omitempty"`
 	SystemArgs      []string      `json:"system_args,omitempty"`
+	// The rest is for Kubernetes.
+	KubeArgs      map[string][]string `json:"kube_args,omitempty"`
+	FeatureGates  string              `json:"feature_gates,omitempty"`
+	EtcdEndpoints string              `json:"etcd_endpoints,omitempty"`
+	// Without are components that were left out; Plant is a misbehaviour that was let loose on purpose.
+	Without []string `json:"without,omitempty"`
+	Plant   string   `json:"plant,omitempty"`
+	// ConvergeWithin is the bound that the user stated; 0: none.
+	ConvergeWithin time.Duration `json:"converge_within_ns,omitempty"`
 }
 
 // Node is one machine of a run.

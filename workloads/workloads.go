@@ -43,6 +43,13 @@ var Workloads = []Workload{
 		New:     appendLists,
 		Clients: etcd.NewAppendClient,
 	},
+	kubeDeployment(),
+	kubeStatefulSet(),
+	kubeJob(),
+	kubeGC(),
+	kubeNodeFailure(),
+	kubeServiceIP(),
+	kubeQuota(),
 }
 
 // ErrUnknown is what asking for a workload or an option gives that does not exist.

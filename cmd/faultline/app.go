@@ -47,6 +47,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			selftestCommand(),
 			listCommand(),
 			clusterCommand(),
+			installCommand(),
 			healCommand(),
 			doctorCommand(),
 			versionCommand(),

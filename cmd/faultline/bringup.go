@@ -109,6 +109,9 @@ func (s *session) start(ctx context.Context, programs installed) error {
 	if err := s.system.Start(ctx); err != nil {
 		return err
 	}
+	if err := s.saveKubeconfig(); err != nil {
+		return fmt.Errorf("save the kubeconfig: %w", err)
+	}
 	if s.parts, err = s.plan.workload.New(s.plan.options); err != nil {
 		return err
 	}
@@ -117,6 +120,7 @@ func (s *session) start(ctx context.Context, programs installed) error {
 		return err
 	}
 	s.record.Requested = s.faults.Requested
+	s.saysBound()
 	s.con.say("running %s for %s, nemesis %s", s.plan.workload.Name, s.plan.options.TimeLimit, s.plan.requests)
 	return s.dir.SaveTest(s.record)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+	"k8s.io/klog/v2"
 )
 
 // console is how a command talks to a person: results on out, everything else on err. What is said
@@ -44,6 +45,7 @@ func (c *console) logTo(w io.Writer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.log = slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	klog.SetSlogLogger(c.log) // Kubernetes' libraries would write to standard error
 }
 
 // logger is for parts that log by themselves.

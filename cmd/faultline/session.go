@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/faultline/faultline/harness"
@@ -97,6 +98,7 @@ func (s *session) begin() error {
 			Nemesis: s.plan.requests, NemesisInterval: s.plan.interval, NemesisOverlap: s.plan.overlap, TimeLimit: o.TimeLimit,
 			QuietLimit: s.plan.quiet, OpTimeout: s.plan.opTimeout, Rate: o.Rate, Concurrency: o.Concurrency,
 			Keys: o.Keys, OpsPerKey: o.OpsPerKey, Read: o.Read, Model: o.Model, Profile: s.plan.profile, SystemArgs: s.plan.etcdArgs,
+			KubeArgs: s.plan.kubeArgs, FeatureGates: s.plan.gates, Without: s.plan.without, Plant: s.plan.plant, ConvergeWithin: s.plan.within,
 		},
 		Harness: thisHarness(kernelRelease()), Started: started.UTC(),
 	}
@@ -141,14 +143,20 @@ func (s *session) exercise(ctx context.Context, writer *history.Writer) error {
 	meter := startMeter(ctx, s.nodes())
 	stop := progress.show()
 	beforeRun := s.watch.elapsed()
+	unplant, err := s.plant(ctx)
+	if err != nil {
+		return err
+	}
+	defer unplant()
 	_, err = harness.Run(ctx, harness.Test{
 		Nodes:       s.plan.nodes,
 		Concurrency: s.plan.options.Concurrency,
-		Generator:   nemesis.Phases(s.parts.Main, s.parts.Final, s.faults, nemesis.Shape{TimeLimit: s.plan.options.TimeLimit, Quiet: s.plan.quiet}),
+		Generator:   nemesis.Phases(s.parts.Main, s.parts.Final, s.faults, nemesis.Shape{TimeLimit: s.plan.options.TimeLimit, Quiet: s.plan.quiet, Converge: s.convergence()}),
 		Open:        open,
 		Nemesis:     s.faults.Nemesis,
 		History:     writer,
 		Observe:     progress.observe,
+		Observer:    s.observer(),
 		Grace:       graceTimeout,
 		HealTimeout: healTimeout,
 	})
@@ -169,7 +177,7 @@ func (s *session) collect(ctx context.Context, writer *history.Writer) error {
 	if err != nil {
 		s.warnf("the nodes' logs could not be searched: %v", err)
 	}
-	for _, op := range append(evidence, s.watchdogs(ctx)...) {
+	for _, op := range slices.Concat(evidence, s.spans(ctx, writer), s.watchdogs(ctx)) {
 		if err := writer.Append(&op); err != nil {
 			return fmt.Errorf("record evidence: %w", err)
 		}
@@ -219,6 +227,7 @@ func (s *session) teardown(ctx context.Context) {
 		_ = s.cluster.Close()
 		return
 	}
+	s.dropKubeconfig()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTimeout)
 	defer cancel()
 	if s.system != nil {

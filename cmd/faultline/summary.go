@@ -71,8 +71,8 @@ func headline(t results.Test, r results.Results) string {
 	if what == "" {
 		what = "history"
 	}
-	for _, p := range t.Software {
-		what += fmt.Sprintf(" on %s %s", p.Name, p.Version)
+	if len(t.Software) > 0 {
+		what += " on " + describe(t.Software)
 	}
 	if len(t.Nodes) > 0 {
 		what += fmt.Sprintf(", %d nodes", len(t.Nodes))

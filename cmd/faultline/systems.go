@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/history"
@@ -27,10 +28,18 @@ type systemRow struct {
 	name, doc string
 	// profiles are what --profile may name, the default first.
 	profiles []string
-	// components are what --binary and --without may name.
+	// components are what --binary and --kube-args may name.
 	components []string
+	// removable are the components that --without may leave out.
+	removable []string
+	// kubernetes: the flags for Kubernetes mean something.
+	kubernetes bool
+	// settle is how long a profile gives what is observed to match what is declared, and how long it must then match without a break.
+	settle func(profile string) (within, hold time.Duration)
 	// blank tells components, links and abilities before anything is up.
 	blank func(p plan) harness.System
+	// check refuses, where not nil, a plan that this system can't be run by.
+	check func(p plan) error
 	// install finds or makes the programs of the plan's versions, on this machine.
 	install func(ctx context.Context, con *console, p plan) (installed, error)
 }
@@ -44,7 +53,7 @@ type installed struct {
 
 // systems is the table of systems under test.
 func systems() []systemRow {
-	return []systemRow{etcdSystem()}
+	return []systemRow{etcdSystem(), kubeSystem()}
 }
 
 // systemOf is the system of a workload: the first part of its name.
@@ -65,11 +74,17 @@ func systemRows() []row {
 	return out
 }
 
-// describe is the software as the console names it: "etcd 3.6.16".
+// describe is the software as people name it: "Kubernetes 1.36.3 on etcd 3.6.16".
 func describe(software []results.Product) string {
 	var words []string
 	for _, p := range software {
-		words = append(words, p.Name+" "+p.Version)
+		name := p.Name
+		if name != "etcd" {
+			name = "Kubernetes"
+		}
+		if word := name + " " + p.Version; !slices.Contains(words, word) {
+			words = append(words, word)
+		}
 	}
-	return strings.Join(words, ", ")
+	return strings.Join(words, " on ")
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,17 +43,6 @@ func clusterFlags() []cli.Flag {
 	}
 }
 
-func systemFlags() []cli.Flag {
-	const category = "System"
-	return []cli.Flag{
-		&cli.StringFlag{Name: "version", Category: category, Usage: "`VERSION` of the system: 3.5.4, v3.5.4, or 3.6 for its newest patch (default: " + defaultEtcd + " for etcd)"},
-		&cli.StringFlag{Name: "etcd-version", Category: category, Usage: "`VERSION` of etcd (default: " + defaultEtcd + ")"},
-		&cli.StringSliceFlag{Name: "binary", Category: category, Usage: "use this `FILE`, or COMPONENT=FILE, instead of installing a version; may be repeated"},
-		&cli.StringFlag{Name: "etcd-args", Category: category, Usage: "more `FLAGS` for etcd, separated by spaces"},
-		&cli.StringFlag{Name: "profile", Category: category, Usage: "`PROFILE` of the system: stock, or stress: small snapshot counts, tiny compaction batches (default: the system's first, see `faultline list systems`)"},
-	}
-}
-
 func runFlags() []cli.Flag {
 	const category = "Run"
 	return []cli.Flag{
@@ -64,9 +52,9 @@ func runFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "time-limit", Category: category, Value: time.Minute, Usage: "how long clients and faults run"},
 		&cli.DurationFlag{Name: "quiet-limit", Category: category, Value: time.Minute, Usage: "how long the system may take to be well again after the last fault"},
 		&cli.DurationFlag{Name: "op-timeout", Category: category, Value: 2 * time.Second, Usage: "deadline of each operation"},
-		&cli.Float64Flag{Name: "rate", Category: category, Value: 500, Usage: "operations per second over all clients; 0: as fast as they can"},
+		&cli.Float64Flag{Name: "rate", Category: category, Value: 500, Usage: "operations per second over all clients, 0: as fast as they can; some workloads have a default of their own"},
 		&cli.StringFlag{Name: "concurrency", Category: category, Value: "2n", Usage: "how many clients at once; 2n: two per node"},
-		&cli.IntFlag{Name: "keys", Category: category, Value: 20, Usage: "how many keys are in use at once"},
+		&cli.IntFlag{Name: "keys", Category: category, Value: 20, Usage: "how many keys (objects) are in use at once; some workloads have a default of their own"},
 		&cli.IntFlag{Name: "ops-per-key", Category: category, Value: 300, Usage: "after about so many operations a fresh key takes a key's place"},
 		&cli.Uint64Flag{Name: "seed", Category: category, Usage: "the `SEED` that replays a schedule (default: drawn, and printed)"},
 		&cli.StringFlag{Name: "read", Category: category, Usage: "kind of read: linearizable, serializable (default: the workload's)"},
@@ -86,9 +74,7 @@ type plan struct {
 	sshConfig string
 	keep      bool
 
-	version, etcdVersion, profile string
-	binaries                      map[string]string // given ones, by component
-	etcdArgs                      []string
+	systemPlan
 
 	interval, quiet, opTimeout time.Duration
 	overlap                    bool
@@ -100,9 +86,8 @@ type plan struct {
 func planFrom(c *cli.Context) (plan, error) {
 	p := plan{
 		requests: c.String("nemesis"), cluster: c.String("cluster"), sshConfig: c.String("ssh-config"), keep: c.Bool("keep"),
-		version: c.String("version"), etcdVersion: c.String("etcd-version"), profile: c.String("profile"),
-		etcdArgs: strings.Fields(c.String("etcd-args")),
-		interval: c.Duration("nemesis-interval"), overlap: c.Bool("overlap"),
+		systemPlan: systemPlanFrom(c),
+		interval:   c.Duration("nemesis-interval"), overlap: c.Bool("overlap"),
 		quiet: c.Duration("quiet-limit"), opTimeout: c.Duration("op-timeout"), out: c.String("out"),
 	}
 	var err error
@@ -121,13 +106,14 @@ func planFrom(c *cli.Context) (plan, error) {
 		Keys: c.Int("keys"), OpsPerKey: c.Int("ops-per-key"), Rate: c.Float64("rate"), TimeLimit: c.Duration("time-limit"),
 		Read: c.String("read"), Model: c.String("model"), Seed: c.Uint64("seed"),
 	}
+	p.adoptDefaults(c)
 	if !c.IsSet("seed") {
 		p.options.Seed = rand.Uint64() >> 11 //nolint:forbidigo // the one draw that nothing can replay; 53 bits survive JSON readers
 	}
 	if p.options.Concurrency, err = parseConcurrency(c.String("concurrency"), len(p.nodes)); err != nil {
 		return plan{}, err
 	}
-	if p.binaries, err = parseBinaries(c.StringSlice("binary"), systemOf(p.workload)); err != nil {
+	if err := p.systemPlan.check(c, systemOf(p.workload)); err != nil {
 		return plan{}, err
 	}
 	if err := p.check(); err != nil {
@@ -135,6 +121,20 @@ func planFrom(c *cli.Context) (plan, error) {
 	}
 	p.command = p.commandLine(c)
 	return p, nil
+}
+
+// adoptDefaults gives flags that were not set the workload's own meaning.
+func (p *plan) adoptDefaults(c *cli.Context) {
+	d := p.workload.Defaults
+	if d.Rate > 0 && !c.IsSet("rate") {
+		p.options.Rate = d.Rate
+	}
+	if d.Keys > 0 && !c.IsSet("keys") {
+		p.options.Keys = d.Keys
+	}
+	if d.OpsPerKey > 0 && !c.IsSet("ops-per-key") {
+		p.options.OpsPerKey = d.OpsPerKey
+	}
 }
 
 func oneWorkload(c *cli.Context) (workloads.Workload, error) {
@@ -175,25 +175,6 @@ func parseNodes(word string, remote bool) ([]string, error) {
 	return names, nil
 }
 
-// parseBinaries understands FILE, where the system has one component, and COMPONENT=FILE.
-func parseBinaries(words []string, s systemRow) (map[string]string, error) {
-	out := map[string]string{}
-	for _, word := range words {
-		component, file, named := strings.Cut(word, "=")
-		if !named && len(s.components) == 1 {
-			component, file = s.components[0], word
-		}
-		if !slices.Contains(s.components, component) {
-			return nil, usagef("--binary %s: want COMPONENT=FILE, of %s%s", word, strings.Join(s.components, ", "), suggest(component, s.components))
-		}
-		if out[component] != "" {
-			return nil, usagef("--binary gives %s twice", component)
-		}
-		out[component] = file
-	}
-	return out, nil
-}
-
 // parseConcurrency understands "10" and "2n", n being the number of nodes.
 func parseConcurrency(word string, nodes int) (int, error) {
 	factor := 1
@@ -222,17 +203,14 @@ func (p *plan) check() error {
 		return usagef("--rate %v: want 0 (as fast as possible) or more", o.Rate)
 	case o.TimeLimit <= 0:
 		return usagef("--time-limit %v: want more than 0", o.TimeLimit)
-	case p.version != "" && p.etcdVersion != "" && systemOf(p.workload).name == "etcd":
-		return usagef("--version and --etcd-version both name the version of etcd: leave one out")
+	case p.within > 0 && len(p.workload.Kinds) == 0:
+		return usagef("--converge-within: %s declares nothing that anything has to converge to", p.workload.Name)
 	case p.interval <= 0:
 		return usagef("--nemesis-interval %v: want more than 0", p.interval)
 	case p.opTimeout <= 0:
 		return usagef("--op-timeout %v: want more than 0", p.opTimeout)
 	case p.quiet <= 0:
 		return usagef("--quiet-limit %v: want more than 0", p.quiet)
-	}
-	if err := oneOf("--profile", &p.profile, systemOf(p.workload).profiles); err != nil {
-		return err
 	}
 	if err := oneOf("--read", &p.options.Read, p.workload.Reads); err != nil {
 		return err
@@ -247,6 +225,11 @@ func (p *plan) check() error {
 	}
 	if _, err := p.workload.New(p.options); err != nil {
 		return usageError{err}
+	}
+	if check := systemOf(p.workload).check; check != nil {
+		if err := check(*p); err != nil {
+			return usageError{err}
+		}
 	}
 	return nil
 }

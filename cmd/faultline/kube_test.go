@@ -1,0 +1,96 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/faultline/faultline/checker"
+	"github.com/faultline/faultline/results"
+)
+
+// These tests run a real control plane of Kubernetes on embedded nodes, from the programs in the cache.
+
+func TestAKubernetesRunIsValid(t *testing.T) {
+	out := t.TempDir()
+	code, output := runFaultline(t, "test", "kube/deployment", "--out", out, "--seed", "5", "--time-limit", "24s",
+		"--nemesis", "kill:leader+kube-controller-manager,partition:one+kubelet-apiserver", "--nemesis-interval", "8s", "--overlap=false")
+	if code != exitValid {
+		t.Fatalf("exit %d\n%s", code, output)
+	}
+	dir, err := results.Open(filepath.Join(out, "latest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := dir.LoadResults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := map[string]bool{}
+	for _, f := range r.Faults {
+		family, _, _ := strings.Cut(f.ID, "-")
+		took[family] = took[family] || f.Proved && f.Proof != ""
+	}
+	if !took["kill"] || !took["partition"] {
+		t.Errorf("not every fault took effect\n%s", output)
+	}
+	converged := false
+	for _, c := range r.Checkers {
+		converged = converged || c.Checker == "converge" && c.Verdict == checker.Valid && strings.Contains(c.Summary, "kill-1")
+	}
+	if !converged {
+		t.Errorf("no time to converge was told for the first kill\n%s", output)
+	}
+}
+
+// TestCachedReadsAreStaleWhereAsked: an API server that is cut off from its store serves old state, which is what cached reads promise, and
+// is found when they are held to more.
+func TestCachedReadsAreStaleWhereAsked(t *testing.T) {
+	for model, want := range map[string]int{"": exitValid, "linearizable": exitInvalid} {
+		t.Run("model="+model, func(t *testing.T) {
+			args := []string{
+				"test", "kube/register", "--out", t.TempDir(), "--seed", "3", "--time-limit", "20s",
+				"--read", "cached", "--nemesis", "stale-apiserver", "--nemesis-interval", "10s",
+			}
+			if model != "" {
+				args = append(args, "--model", model)
+			}
+			code, output := runFaultline(t, args...)
+			if code != want {
+				t.Fatalf("exit %d, want %d\n%s", code, want, output)
+			}
+			if want == exitInvalid && !strings.Contains(output, "stale-read: ") {
+				t.Errorf("no stale read is explained\n%s", output)
+			}
+		})
+	}
+}
+
+// TestWhatDoesNotConvergeIsTold: for each way of not converging a control plane that does just that.
+func TestWhatDoesNotConvergeIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		says []string
+	}{
+		"stalled":     {[]string{"--without", "kube-controller-manager"}, []string{"stalled: ", "Deployment ", "kube-controller-manager"}},
+		"oscillating": {[]string{"--plant", "quarrel"}, []string{"oscillating: ", "Deployment "}},
+		"orphaned":    {[]string{"--plant", "finalizer"}, []string{"orphaned: ", "finalizer"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			workload := "kube/deployment"
+			if name == "orphaned" {
+				workload = "kube/gc"
+			}
+			args := append([]string{"test", workload, "--out", t.TempDir(), "--seed", "4", "--time-limit", "10s", "--converge-within", "20s"}, c.args...)
+			code, output := runFaultline(t, args...)
+			if code != exitInvalid {
+				t.Fatalf("exit %d, want %d\n%s", code, exitInvalid, output)
+			}
+			for _, word := range c.says {
+				if !strings.Contains(output, word) {
+					t.Errorf("nothing says %q\n%s", word, output)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/faultline/faultline/harness"
+	"github.com/faultline/faultline/harness/history"
+	"github.com/faultline/faultline/internal/kube"
+	"github.com/faultline/faultline/internal/kube/declared"
+	"github.com/faultline/faultline/internal/kube/install"
+	"github.com/faultline/faultline/results"
+)
+
+// defaultKube is the line of Kubernetes that is tested unless another is named.
+const defaultKube = "1.36"
+
+func kubeSystem() systemRow {
+	return systemRow{
+		name: "kube", doc: "Kubernetes' control plane over etcd: API server, controller manager, scheduler and kubelet on every node",
+		profiles: kube.Profiles(), components: kube.Components(), removable: kube.Removable(), kubernetes: true,
+		settle: kubeSettle,
+		blank: func(p plan) harness.System {
+			s, err := kube.Outline(kubeOptions(p))
+			if err != nil {
+				return new(kube.System) // the plan was checked
+			}
+			return s
+		},
+		check: func(p plan) error {
+			_, err := kube.Outline(kubeOptions(p))
+			return err
+		},
+		install: installKubeSystem,
+	}
+}
+
+// kubeSettle: in the fast profile the longest interval at which anything is tried again is that of evictions and of the work queues'
+// back-off after a minute of failures; stock ones are an order of magnitude longer.
+func kubeSettle(profile string) (within, hold time.Duration) {
+	if profile == "stock" {
+		return 10 * time.Minute, 15 * time.Second
+	}
+	return 2 * time.Minute, 6 * time.Second
+}
+
+func kubeOptions(p plan) kube.Options {
+	return kube.Options{
+		Profile: p.profile, EtcdArgs: p.etcdArgs, Args: p.kubeArgs, FeatureGates: p.gates, Without: p.without, Endpoints: p.endpoints,
+		Kinds: p.workload.Kinds,
+	}
+}
+
+func installKubeSystem(ctx context.Context, con *console, p plan) (installed, error) {
+	etcdBinary, err := installEtcd(ctx, con, p.etcdVersion, p.binaries[kube.Components()[0]])
+	if err != nil {
+		return installed{}, err
+	}
+	set, err := installKube(ctx, con, firstWord(p.version, p.kubeVersion), p.binaries)
+	if err != nil {
+		return installed{}, err
+	}
+	if err := install.EtcdFits(set.Version, etcdBinary.Version); err != nil {
+		return installed{}, usageError{err}
+	}
+	programs := kube.Binaries{
+		Version: set.Version, APIServer: set.APIServer.Path, ControllerManager: set.ControllerManager.Path,
+		Scheduler: set.Scheduler.Path, Hollow: set.Hollow.Path,
+	}
+	return installed{
+		software: append(kubeProducts(set, p.kubeArgs), etcdProduct(etcdBinary, p.etcdArgs)),
+		make: func(nodes []harness.Node, token string) (underTest, error) {
+			o := kubeOptions(p)
+			o.Nodes, o.Token, o.Binaries, o.Etcd = nodes, token, programs, etcdBinary
+			s, err := kube.New(o)
+			return &kubeUnderTest{s}, err
+		},
+	}, nil
+}
+
+func installKube(ctx context.Context, con *console, version string, given map[string]string) (install.Set, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return install.Set{}, err
+	}
+	files := map[string]string{}
+	for component, file := range given {
+		if component != kube.Components()[0] {
+			files[component] = file
+		}
+	}
+	if len(files) == 0 {
+		version = firstWord(version, defaultKube)
+	}
+	installer := install.Installer{Cache: cache, Progress: func(line string) { con.say("%s", line) }}
+	set, err := installer.Install(ctx, version, files)
+	if errors.Is(err, install.ErrUnknownVersion) {
+		return set, usageError{err}
+	}
+	return set, err
+}
+
+func kubeProducts(set install.Set, args map[string][]string) []results.Product {
+	var out []results.Product
+	for _, b := range set.All() {
+		out = append(out, results.Product{
+			Name: b.Name, Version: b.Version, SHA256: b.SHA256, Source: string(b.Source), Args: args[b.Name],
+		})
+	}
+	return out
+}
+
+// kubeUnderTest adds what the nodes' container runtimes know to what Kubernetes tells of itself.
+type kubeUnderTest struct{ *kube.System }
+
+// RuntimeSpans are how long each container ran, by the log of its node's runtime.
+func (k *kubeUnderTest) RuntimeSpans(ctx context.Context, began time.Time) ([]history.Op, error) {
+	logs, err := k.RuntimeLogs(ctx)
+	var ops []history.Op
+	for node, log := range logs {
+		spans, spanErr := declared.Spans(node, bytes.NewReader(log), began)
+		ops, err = append(ops, spans...), errors.Join(err, spanErr)
+	}
+	return ops, err
+}
+
+func plantNames() []string {
+	var names []string
+	for _, p := range declared.Plants {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// plant is the misbehaviour to let loose in a run.
+func plantNamed(name string) (declared.Plant, bool) {
+	i := slices.IndexFunc(declared.Plants, func(p declared.Plant) bool { return p.Name == name })
+	if i < 0 {
+		return declared.Plant{}, false
+	}
+	return declared.Plants[i], true
+}
