@@ -61,6 +61,8 @@ type FaultConvergence struct {
 	ConvergedNS *time.Duration `json:"converged_ns,omitempty"`
 	Interrupted int64          `json:"interrupted,omitempty"`
 	Left        int64          `json:"left,omitempty"`
+	// With are other faults that were in force after its end, before all matched: the time may be theirs.
+	With []string `json:"with,omitempty"`
 	// Last is the object that took the longest, and the component that owed it.
 	Last *Mismatched `json:"last,omitempty"`
 }
@@ -268,6 +270,9 @@ func (f *FaultConvergence) words() string {
 		return "not yet"
 	case f.ConvergedNS == nil:
 		return "until the next"
+	}
+	if len(f.With) > 0 {
+		return seconds(*f.ConvergedNS) + " with " + strings.Join(f.With, " and ")
 	}
 	return seconds(*f.ConvergedNS)
 }

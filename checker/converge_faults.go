@@ -28,6 +28,7 @@ func (w *watching) merged() []*episode {
 
 // faults measures the time to converge of each fault.
 func (d *ConvergeDetail) faults(q *quietPoint, episodes []*episode) {
+	d.Faults = []FaultConvergence{}
 	for i := range q.windows {
 		w := &q.windows[i]
 		if w.Skipped != "" {
@@ -69,8 +70,22 @@ func (f *FaultConvergence) measure(q *quietPoint, w *history.Window, episodes []
 		}
 	}
 	if f.Left == 0 && (f.Objects == 0 || f.Interrupted < f.Objects) {
-		f.ConvergedNS = &known
+		if f.ConvergedNS = &known; known > 0 {
+			f.With = q.beside(w)
+		}
 	}
+}
+
+// beside are the faults that were in force when one ended, and went on.
+func (q *quietPoint) beside(w *history.Window) []string {
+	var out []string
+	for i := range q.windows {
+		v := &q.windows[i]
+		if v.ID != w.ID && v.Skipped == "" && v.StartInvoke.Time <= w.StopComplete.Time && (v.Open || v.StopComplete.Time > w.StopComplete.Time) {
+			out = append(out, v.ID)
+		}
+	}
+	return out
 }
 
 // owns tells whether an episode is laid at a fault's door: the object did not match when the fault ended, or began not to match

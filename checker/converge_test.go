@@ -159,6 +159,16 @@ func TestConverge(t *testing.T) {
 		},
 		{name: "nothing declared", run: "0 read d\n10 await 30 5\n11..20 all d=3/3@9\n20 converged\n21 all d=3/3@9", want: "unknown", says: "nothing was declared"},
 		{name: "nobody waited", run: "0 declare d\n11..20 all d=3/3@9", want: "unknown", says: "did not wait"},
+		{
+			name: "one fault's end, while another is in force", says: "per fault: kill-1 5.0 s with cut-2, cut-2 2.0 s;",
+			run: "0 declare d\n1 all d=3/3@5\n2 start kill-1\n3 start cut-2\n4 all d=1/3@6\n5 stop kill-1\n6..7 all d=1/3@6\n8 stop cut-2\n9 healthy\n" +
+				"9 await 30 5 stated\n9 all d=2/3@8\n10..16 all d=3/3@9\n16 converged\n17 all d=3/3@9", want: "valid",
+		},
+		{
+			name: "the next fault comes too early", says: "per fault: kill-1 until the next, kill-2 3.0 s, kill-3 0.0 s;",
+			run: "0 declare d\n1 all d=3/3@5\n2 start kill-1\n3 all d=1/3@6\n4 stop kill-1\n5 start kill-2\n6 all d=1/3@6\n7 stop kill-2\n8..9 all d=2/3@8\n" +
+				"10..18 all d=3/3@9\n19 start kill-3\n20 stop kill-3\n20 healthy\n20 await 30 5 stated\n21..26 all d=3/3@9\n26 converged\n27 all d=3/3@9", want: "valid",
+		},
 		{name: "held for too short a time", run: stated + "11..37 all d=1/3@9\n38 all d=3/3@12\n40 gave-up\n41 all d=3/3@12", want: "unknown", says: "but not yet for 5s"},
 		{
 			name: "a change of unknown outcome came late",

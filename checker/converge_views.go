@@ -44,7 +44,7 @@ type seenView struct {
 }
 
 func newSeenView(name string) *seenView {
-	return &seenView{name: name, kinds: map[string]*kindView{}, round: map[string]bool{}, detail: &ConvergeView{}}
+	return &seenView{name: name, kinds: map[string]*kindView{}, round: map[string]bool{}, detail: &ConvergeView{Points: [][2]int64{}}}
 }
 
 // apply makes a sample's changes and tells which objects are others than before, by name.
