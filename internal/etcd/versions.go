@@ -24,14 +24,17 @@ var ErrCompacted = errors.New("the revision has been compacted")
 // connection, until one answers. A revision that was compacted away is ErrCompacted.
 func (s *System) Versions(ctx context.Context, prefix string, revision int64) (versions map[string]int64, at int64, err error) {
 	errs := []error{errors.New("etcd: no member answers")}
-	for _, m := range s.members {
-		versions, at, err = s.versionsOf(ctx, m, prefix, revision)
-		if err == nil || errors.Is(err, ErrCompacted) {
-			return versions, at, err
-		}
-		errs = append(errs, err)
-		if ctx.Err() != nil {
-			break
+	// A member that is stopped should cost no more than a moment, and a long answer be waited for all the same.
+	for _, bound := range []time.Duration{askTimeout, versionsTimeout} {
+		for _, m := range s.members {
+			versions, at, err = s.versionsOf(ctx, bound, m, prefix, revision)
+			if err == nil || errors.Is(err, ErrCompacted) {
+				return versions, at, err
+			}
+			errs = append(errs, err)
+			if ctx.Err() != nil {
+				return nil, 0, errors.Join(errs...)
+			}
 		}
 	}
 	return nil, 0, errors.Join(errs...)
@@ -43,11 +46,11 @@ func (s *System) VersionsOn(ctx context.Context, node, prefix string, revision i
 	if m == nil {
 		return nil, 0, fmt.Errorf("etcd: no member on node %s", node)
 	}
-	return s.versionsOf(ctx, m, prefix, revision)
+	return s.versionsOf(ctx, versionsTimeout, m, prefix, revision)
 }
 
-func (s *System) versionsOf(ctx context.Context, m *member, prefix string, revision int64) (versions map[string]int64, at int64, err error) {
-	err = s.askFor(ctx, versionsTimeout, m, func(ctx context.Context, conn *grpc.ClientConn) error {
+func (s *System) versionsOf(ctx context.Context, bound time.Duration, m *member, prefix string, revision int64) (versions map[string]int64, at int64, err error) {
+	err = s.askFor(ctx, bound, m, func(ctx context.Context, conn *grpc.ClientConn) error {
 		resp, err := pb.NewKVClient(conn).Range(ctx, &pb.RangeRequest{
 			Key: prefixBegin(prefix), RangeEnd: prefixEnd(prefix), Revision: revision, KeysOnly: true,
 		})

@@ -31,8 +31,6 @@ func (s *System) serverOf(n *node, control bool) api.Server {
 // ask asks every API server at once, through the control connections, and returns the first answer. Whatever is asked must be
 // answered alike by all of them: a read of the newest state, or a write that may be made more than once.
 func ask[T any](ctx context.Context, s *System, f func(ctx context.Context, n *node) (T, error)) (T, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	type answer struct {
 		value T
 		err   error
@@ -40,21 +38,26 @@ func ask[T any](ctx context.Context, s *System, f func(ctx context.Context, n *n
 	answers := make(chan answer, len(s.nodes))
 	for _, n := range s.nodes {
 		go func() {
-			value, err := f(ctx, n)
+			// Not cut short by the first answer: a call that is cancelled costs its client the connection. They end by their own time-out.
+			value, err := f(context.WithoutCancel(ctx), n)
 			if err != nil {
 				err = fmt.Errorf("%s: %w", n.Name(), err)
 			}
 			answers <- answer{value, err}
 		}()
 	}
+	var none T
 	var errs []error
 	for range s.nodes {
-		a := <-answers
-		if a.err == nil {
-			return a.value, nil
+		select {
+		case a := <-answers:
+			if a.err == nil {
+				return a.value, nil
+			}
+			errs = append(errs, a.err)
+		case <-ctx.Done():
+			return none, errors.Join(append(errs, ctx.Err())...)
 		}
-		errs = append(errs, a.err)
 	}
-	var none T
 	return none, fmt.Errorf("no API server answers: %w", errors.Join(errs...))
 }

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func (s *System) await(ctx context.Context, what string, of []process, look func
 			return s.explain(ctx, *p)
 		}
 		if err := pause(ctx, lookPause); err != nil {
-			return fmt.Errorf("Kubernetes did not %s in time: %w: %w\n  %w", what, err, join(problems), s.explain(ctx, problems[0]))
+			return fmt.Errorf("kube: it did not %s in time: %w: %w\n  %w", what, err, join(problems), s.explain(ctx, problems[0]))
 		}
 	}
 }
@@ -80,7 +81,7 @@ func (s *System) ended(ctx context.Context, of []process, before map[*node]map[s
 				return &problem{n, p.name, fmt.Errorf("it is not running: %s", st.Exit)}
 			}
 			if again := st.Restarts - before[n][p.name].Restarts; again >= crashLoop {
-				return &problem{n, p.name, fmt.Errorf("it ended by itself %d times", again)}
+				return &problem{n, p.name, fmt.Errorf("it ended by itself %d times, the last time with %s", again, cmp.Or(st.Exit, "an exit not known yet"))}
 			}
 		}
 	}

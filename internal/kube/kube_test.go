@@ -91,11 +91,13 @@ func TestOutline(t *testing.T) {
 		movable    string
 	}{
 		{
-			Options{}, "etcd kube-apiserver kube-controller-manager kube-scheduler kubelet",
+			Options{},
+			"etcd kube-apiserver kube-controller-manager kube-scheduler kubelet",
 			"peer client apiserver-etcd@127.0.1.3 kubelet-apiserver@127.0.1.1 controller-apiserver@127.0.1.2", "kube-controller-manager kube-scheduler kubelet",
 		},
 		{
-			Options{Without: []string{ControllerManager}, Endpoints: EndpointsAll}, "etcd kube-apiserver kube-scheduler kubelet",
+			Options{Without: []string{ControllerManager}, Endpoints: EndpointsAll},
+			"etcd kube-apiserver kube-scheduler kubelet",
 			"peer client apiserver-etcd@127.0.1.3+ kubelet-apiserver@127.0.1.1 controller-apiserver@127.0.1.2", "kube-scheduler kubelet",
 		},
 		{Options{Without: Removable()}, "etcd kube-apiserver", "peer client apiserver-etcd@127.0.1.3", ""},
@@ -151,8 +153,10 @@ func TestCertificates(t *testing.T) {
 		who   identity
 	}{
 		"API server": {
-			p.servers["n2"].cert, p.ca, p.etcdCA, []x509.ExtKeyUsage{server},
-			[]string{"10.0.0.12", "n2", "127.0.0.1", "127.0.1.1", "127.0.1.2", "10.96.0.1", "kubernetes.default.svc"}, identity{"kube-apiserver", ""},
+			p.servers["n2"].cert, p.ca, p.etcdCA,
+			[]x509.ExtKeyUsage{server},
+			[]string{"10.0.0.12", "n2", "127.0.0.1", "127.0.1.1", "127.0.1.2", "10.96.0.1", "kubernetes.default.svc"},
+			identity{"kube-apiserver", ""},
 		},
 		"etcd":               {p.etcdMember.cert, p.etcdCA, p.ca, []x509.ExtKeyUsage{server, clientUse}, []string{"10.0.0.11", "10.0.0.13", "127.0.0.1", "127.0.1.3"}, identity{"etcd", ""}},
 		"API server of etcd": {p.etcdClient.cert, p.etcdCA, p.ca, []x509.ExtKeyUsage{clientUse}, nil, identity{"kube-apiserver", ""}},

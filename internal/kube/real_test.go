@@ -1,3 +1,9 @@
+//go:build kubebinaries
+
+// A control plane takes minutes to build: these tests are run where it is there, with
+//
+//	FAULTLINE_TEST_KUBE_BINARIES=DIR go test -tags kubebinaries ./internal/kube
+
 package kube
 
 import (
@@ -6,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -168,6 +175,8 @@ func TestRealLife(t *testing.T) {
 	}
 	eventually(t, 30*time.Second, "etcd's leader", func() error { _, err := s.Leader(ctx); return err })
 
+	tryKubectl(t, s)
+
 	ops, err := s.LogEvidence(ctx)
 	if err != nil {
 		t.Error(err)
@@ -187,9 +196,6 @@ func TestRealLife(t *testing.T) {
 		t.Errorf("%d logs of runtimes, %v", len(logs), err)
 	}
 	dir := t.TempDir()
-	if keep := os.Getenv("FAULTLINE_TEST_KEEP_LOGS"); keep != "" {
-		dir = keep
-	}
 	if err := s.CollectLogs(ctx, dir, true); err != nil {
 		t.Error(err)
 	}
@@ -240,5 +246,60 @@ func TestRealMeasure(t *testing.T) {
 			}
 			eventually(t, time.Minute, "ready replicas", func() error { return ready(t.Context(), s.nodes[nodes-1], "web") })
 		})
+	}
+}
+
+// tryKubectl uses the kubeconfig as a user would, through each context, where there is a kubectl beside the other programs.
+func tryKubectl(t *testing.T, s *System) {
+	t.Helper()
+	kubectl := filepath.Join(os.Getenv(binariesFolder), "kubectl")
+	if _, err := os.Stat(kubectl); err != nil {
+		t.Logf("kubectl is not tried: %v", err)
+		return
+	}
+	config := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(config, s.Kubeconfig(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range s.nodes {
+		out, err := exec.Command(kubectl, "--kubeconfig", config, "--context", n.Name(), "get", "nodes,deployments", "-o", "wide").CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "deployment.apps/web") || strings.Count(string(out), " Ready ") != len(s.nodes) {
+			t.Errorf("kubectl with %s: %v\n%s", n.Name(), err, out)
+		}
+	}
+}
+
+// What can't start says which component, on which node, why, and what to do.
+func TestRealMistakes(t *testing.T) {
+	o := realOptions(t, 1)
+	o.StartTimeout = time.Minute
+	for name, c := range map[string]struct {
+		change func(*Options)
+		want   []string
+	}{
+		"flag":        {func(o *Options) { o.Args = map[string][]string{APIServer: {"--no-such-flag=1"}} }, []string{"kube-apiserver on n1: ", "the flag --no-such-flag", "end of "}},
+		"gate":        {func(o *Options) { o.FeatureGates = "NoSuchGate=true" }, []string{"kube-apiserver on n1: ", "the feature gate NoSuchGate"}},
+		"manager":     {func(o *Options) { o.Args = map[string][]string{ControllerManager: {"--v=many"}} }, []string{"kube-controller-manager on n1: ", "does not take many"}},
+		"kubelet":     {func(o *Options) { o.Args = map[string][]string{Kubelet: {"--no-such-flag"}} }, []string{"kubelet on n1: ", "the flag --no-such-flag"}},
+		"certificate": {func(o *Options) { o.Args = map[string][]string{Scheduler: {"--kubeconfig=/nowhere"}} }, []string{"kube-scheduler on n1: ", "/nowhere"}},
+	} {
+		o := o
+		o.Token = strings.ReplaceAll(name, " ", "-")
+		c.change(&o)
+		s, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		err = s.Start(t.Context())
+		t.Logf("%s, after %v: %v", name, time.Since(began), err)
+		for _, want := range c.want {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: no %q in: %v", name, want, err)
+			}
+		}
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -165,7 +165,7 @@ WARNING: DATA RACE
 
 func entry(manager string, second int, fields string) metav1.ManagedFieldsEntry {
 	at := metav1.NewTime(time.Date(2026, 1, 1, 0, 0, second, 0, time.UTC))
-	return metav1.ManagedFieldsEntry{Manager: manager, Operation: "Update", Time: &at, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}
+	return metav1.ManagedFieldsEntry{Manager: manager, Operation: "Update", Time: &at, FieldsV1: metav1.NewFieldsV1(fields)}
 }
 
 type shape func(*metav1.ObjectMeta)

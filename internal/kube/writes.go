@@ -145,7 +145,7 @@ func entryKey(f metav1.ManagedFieldsEntry) string {
 func entryText(f metav1.ManagedFieldsEntry) string {
 	text := f.Time.UTC().String()
 	if f.FieldsV1 != nil {
-		text += string(f.FieldsV1.Raw)
+		text += string(f.FieldsV1.GetRawBytes())
 	}
 	return text
 }

@@ -58,7 +58,7 @@ func (c *conn) newTransport() *http.Transport {
 	protocols.SetHTTP2(true)
 	return &http.Transport{
 		DialTLSContext:  c.dial,
-		TLSClientConfig: c.tls, // only for Go's check that one is there
+		TLSClientConfig: c.tls.Clone(), // only for Go's check that one is there; it writes to it, while another transport may read its own
 		Protocols:       &protocols,
 		HTTP2:           &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		IdleConnTimeout: idleMax,

@@ -1,3 +1,9 @@
+//go:build kubebinaries
+
+// A control plane takes minutes to build: these tests are run where it is there, with
+//
+//	FAULTLINE_TEST_KUBE_BINARIES=DIR go test -tags kubebinaries ./internal/kube
+
 package kube
 
 import (
@@ -24,8 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// binariesFolder names a folder with kube-apiserver, kube-controller-manager, kube-scheduler, hollow and etcd: tests of a real control
-// plane are for where it is set, since building it takes minutes.
+// binariesFolder names a folder with kube-apiserver, kube-controller-manager, kube-scheduler, hollow, etcd, and kubectl, if that is to be
+// tried too.
 const binariesFolder = "FAULTLINE_TEST_KUBE_BINARIES"
 
 // realOptions are those of a control plane on an embedded cluster.
@@ -33,7 +39,7 @@ func realOptions(t *testing.T, nodes int) Options {
 	t.Helper()
 	dir := os.Getenv(binariesFolder)
 	if dir == "" || os.Geteuid() != 0 {
-		t.Skipf("a real control plane needs root and its programs in a folder that $%s names", binariesFolder)
+		t.Fatalf("a real control plane needs root and its programs in a folder that $%s names", binariesFolder)
 	}
 	c, err := cluster.Up(t.Context(), cluster.Options{Nodes: nodes})
 	if err != nil {
@@ -55,21 +61,4 @@ func realOptions(t *testing.T, nodes int) Options {
 		o.Nodes = append(o.Nodes, harness.Node(n))
 	}
 	return o
-}
-
-// realSystem starts a control plane.
-func realSystem(t *testing.T, nodes int, change func(*Options)) *System {
-	t.Helper()
-	o := realOptions(t, nodes)
-	if change != nil {
-		change(&o)
-	}
-	s, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
