@@ -82,6 +82,9 @@ func describe(software []results.Product) string {
 		if name != "etcd" {
 			name = "Kubernetes"
 		}
+		if p.Version == "" {
+			continue // given, and tells none
+		}
 		if word := name + " " + p.Version; !slices.Contains(words, word) {
 			words = append(words, word)
 		}

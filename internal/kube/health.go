@@ -219,20 +219,21 @@ func (s *System) nodesUnwell(ctx context.Context) []problem {
 		known[list.Items[i].Name] = &list.Items[i]
 	}
 	return s.gather(func(n *node) []problem {
-		if err := nodeUnwell(known[n.Name()]); err != nil {
+		if err := nodeUnwell(known[n.Name()], s.runs(ControllerManager)); err != nil {
 			return []problem{{n, Kubelet, err}}
 		}
 		return nil
 	})
 }
 
-// nodeUnwell tells why a node does not take pods; nil if it does.
-func nodeUnwell(n *corev1.Node) error {
+// nodeUnwell tells why a node does not take pods; nil if it does. Nodes begin with a taint, which the controller manager takes away:
+// where none runs, it stays.
+func nodeUnwell(n *corev1.Node, untainted bool) error {
 	if n == nil {
 		return errors.New("it has not registered its node")
 	}
 	for _, t := range n.Spec.Taints {
-		if t.Key == corev1.TaintNodeNotReady || t.Key == corev1.TaintNodeUnreachable {
+		if untainted && (t.Key == corev1.TaintNodeNotReady || t.Key == corev1.TaintNodeUnreachable) {
 			return fmt.Errorf("its node still has the taint %s", t.Key)
 		}
 	}

@@ -69,7 +69,7 @@ func TestNodesThatTakeNoPods(t *testing.T) {
 		{node(corev1.ConditionUnknown, ""), "not Ready: R"},
 		{node(corev1.ConditionTrue, "node.kubernetes.io/unreachable"), "taint"},
 	} {
-		err := nodeUnwell(c.n)
+		err := nodeUnwell(c.n, true)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v, want %q", c.n, err, c.want)
 		}

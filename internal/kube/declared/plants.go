@@ -30,7 +30,7 @@ type Plant struct {
 // Plants are all there are.
 var Plants = []Plant{
 	{"quarrel", "two copies of a controller scale each Deployment, each to another number: oscillating", quarrel},
-	{"finalizer", "some new objects get a finalizer that nobody removes, so that they are never gone once deleted: orphaned", finalizer},
+	{"finalizer", "half of the new objects get a finalizer that nobody removes, so that they are never gone once deleted: orphaned", finalizer},
 	{"lost-dependent", "some objects that belong to an owner that lives are deleted: lost", lostDependent},
 	{"undo", "some Deployments and StatefulSets are put back to what was declared for them before: lost-update", undo},
 	{"force", "pods of StatefulSets are deleted by force, so that their successors start before they have ended: duplicate-identity", force},

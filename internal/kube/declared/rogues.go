@@ -47,7 +47,7 @@ func (r *rogue) scaleAll(ctx context.Context, want int32) {
 // nobodysFinalizer is what the finalizer plant leaves.
 const nobodysFinalizer = "faultline.io/nobody"
 
-// finalizer puts its finalizer on one in four new objects of the kinds that workloads, or controllers for them, delete.
+// finalizer puts its finalizer on every other new object of the kinds that workloads, or controllers for them, delete.
 func finalizer(ctx context.Context, servers api.Servers, nodes []string, seed uint64) error {
 	return alone(ctx, servers, nodes, seed, roundPause, func(r *rogue) {
 		for _, k := range []string{KindConfigMap, KindPod, KindJob, KindService} {
@@ -61,7 +61,7 @@ func (r *rogue) finalize(ctx context.Context, k string) {
 		finalizers := o.GetFinalizers()
 		// What is the cluster's own is never deleted; a deleted object takes no more finalizers.
 		mine := numberOf(o) != 0 || len(o.GetOwnerReferences()) > 0
-		if !mine || o.GetDeletionTimestamp() != nil || !r.chosen(o, 4) || slices.Contains(finalizers, nobodysFinalizer) {
+		if !mine || o.GetDeletionTimestamp() != nil || !r.chosen(o, 2) || slices.Contains(finalizers, nobodysFinalizer) {
 			continue
 		}
 		body, err := json.Marshal(map[string]any{"metadata": map[string]any{
@@ -77,7 +77,7 @@ func (r *rogue) finalize(ctx context.Context, k string) {
 func lostDependent(ctx context.Context, servers api.Servers, nodes []string, seed uint64) error {
 	return alone(ctx, servers, nodes, seed, roundPause, func(r *rogue) {
 		for _, o := range r.objects(ctx, KindConfigMap) {
-			if len(o.GetOwnerReferences()) > 0 && o.GetDeletionTimestamp() == nil && r.chosen(o, 4) {
+			if len(o.GetOwnerReferences()) > 0 && o.GetDeletionTimestamp() == nil && r.chosen(o, 2) {
 				r.remove(ctx, KindConfigMap, o, metav1.DeleteOptions{})
 			}
 		}
