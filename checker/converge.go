@@ -46,7 +46,7 @@ type ConvergeOptions struct {
 //   - stalled, if neither it nor what it owns has changed for at least half of the bound;
 //   - slow otherwise.
 //
-// A server's view that stays behind the quorum's is divergent.
+// A server's view that has been behind the quorum's for at least half of the bound at the end is divergent.
 //
 // These are violations only if the bound was the user's (Convergence.Stated) or exceeds the longest time after which the system
 // tries again (RetryMS). Otherwise they are listed as allowed, and the verdict is Unknown, with the trend. Objects that were seen to be without the

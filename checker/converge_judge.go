@@ -21,6 +21,8 @@ type convergeJudge struct {
 	// latest is the last episode of each object.
 	latest     map[objectID]*episode
 	dependents map[string][]*track
+	// late are those that have not converged.
+	late map[objectID]bool
 }
 
 func (j *convergeJudge) judge() {
@@ -221,6 +223,10 @@ func (j *convergeJudge) notConverged() []*track {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b *track) int { return cmp.Compare(len(a.owners), len(b.owners)) })
+	j.late = map[objectID]bool{}
+	for _, k := range out {
+		j.late[k.objectID] = true
+	}
 	return out
 }
 
@@ -247,6 +253,9 @@ func (j *convergeJudge) oscillates(k *track) bool {
 // object judges one that has not converged.
 func (j *convergeJudge) object(k *track, over bool) {
 	m := k.worst()
+	if _, ok := k.wants.repeat(); ok && j.oscillates(k) || len(k.mismatches) == 0 {
+		m = k.undecided()
+	}
 	written, changed := j.w.tracks.lastChange(k, j.dependents, 8)
 	o := ObjectConvergence{
 		Kind: k.kind, Name: k.name, Verdict: j.verdict(k, m, changed), Rule: m.Rule, Component: m.Component, Why: m.Why, WrittenNS: written, Writes: k.writes,
@@ -262,7 +271,7 @@ func (j *convergeJudge) object(k *track, over bool) {
 		c.Verdict = o.Verdict
 	}
 	if !over || o.Verdict == Unknown.String() || j.follows(k) || !j.since(k) {
-		if o.Verdict == Unknown.String() {
+		if o.Verdict == Unknown.String() && (len(j.f.anomalies) == 0 || j.w.views[k.name].broken != "") {
 			j.f.unknown("%s: %s", k.text(), m.Why)
 		}
 		return
@@ -285,6 +294,11 @@ func (k *track) worst() history.Mismatch {
 	if len(k.mismatches) > 0 {
 		return k.mismatches[0]
 	}
+	return k.undecided()
+}
+
+// undecided is the mismatch of an object of which now this is declared, now that.
+func (k *track) undecided() history.Mismatch {
 	return history.Mismatch{Kind: k.kind, Name: k.name, Rule: "declared", Component: "whoever declares it", Why: "what is declared of it goes back and forth"}
 }
 
@@ -294,7 +308,8 @@ func (k *track) text() string { return k.kind + " " + k.name }
 func (j *convergeJudge) verdict(k *track, m history.Mismatch, changed time.Duration) string {
 	switch {
 	case k.kind == kindOfViews:
-		if v := j.w.views[k.name]; v != nil && v.broken != "" {
+		// Not one that can't be read; nor one that is now a little newer or older than the quorum's, while all goes on changing.
+		if v := j.w.views[k.name]; v == nil || v.broken != "" || v.behindAtEnd < j.q.bound()/2 {
 			return Unknown.String()
 		}
 		return anomalyDivergent
@@ -318,7 +333,7 @@ func (j *convergeJudge) follows(k *track) bool {
 	}
 	for _, o := range k.owners {
 		for _, id := range []objectID{{o.Kind, o.Name}, {o.Kind, namespace(k.name) + o.Name}} {
-			if owner := j.w.tracks.byID[id]; owner != nil && owner.bad {
+			if j.late[id] {
 				return true
 			}
 		}
@@ -363,8 +378,8 @@ func (j *convergeJudge) why(k *track, o ObjectConvergence, changed time.Duration
 	idle := seconds(j.w.end.Time - max(changed, j.q.at.Time))
 	switch o.Verdict {
 	case anomalyOscillating:
-		states := max(len(k.states.list), len(k.wants.list))
-		return fmt.Sprintf("%s: %s, %s; it went through %d states since, the same ones again: %s", k.text(), o.Why, bound, states, o.Component)
+		changes := max(len(k.states.list), len(k.wants.list)) - 1
+		return fmt.Sprintf("%s: %s, %s; it has changed %s since, to what it was before: %s", k.text(), o.Why, bound, count(changes, "time", "times"), o.Component)
 	case anomalyStalled:
 		if o.WrittenNS > changed && o.WrittenNS > j.q.at.Time {
 			return fmt.Sprintf("%s: %s, %s; what was written since changed nothing for %s: %s", k.text(), o.Why, bound, idle, o.Component)

@@ -122,7 +122,7 @@ func TestConverge(t *testing.T) {
 				41 all d=7/9@16`, want: "unknown (slow d)", says: "the last change was 0.0 s before",
 		},
 		{name: "samples end before the bound", run: stated + "11..20 all d=1/3@9", want: "unknown", says: "the wait did not end"},
-		{name: "oscillating", run: stated + quarrel, want: "invalid oscillating d", says: "it went through"},
+		{name: "oscillating", run: stated + quarrel, want: "invalid oscillating d", says: "to what it was before"},
 		{
 			name: "it oscillated, and then settled", run: stated + "11 all d=1/3@20\n12 all d=3/3@21\n13 all d=1/3@22\n14..30 all d=3/3@23\n30 converged\n31 all d=3/3@23",
 			want: "valid",
@@ -217,6 +217,17 @@ func TestConvergeViews(t *testing.T) {
 		{
 			name: "a cache stays behind", run: stated + "11 all d=3/3@20\n" + behind(12, 39) + "40 gave-up\n41 quorum d=3/3@20\n41 n1 d=3/3@20\n41 n2 d=3/3@5",
 			want: "invalid divergent n2", says: "it shows Thing, of revision 5, a quorum list had a newer one",
+		},
+		{
+			name: "a cache is a little newer and older while all goes on changing", run: stated + `11..38 all d=1/3@20
+				39 quorum d=1/3@20
+				39 n1 d=3/3@21
+				39 n2 d=3/3@19
+				40 gave-up
+				40 quorum d=1/3@22
+				40 n1 d=1/3@22
+				41 n2 d=3/3@20 e=0/1@17
+				41 n1 d=1/3@22`, want: "invalid stalled d",
 		},
 		{
 			name: "a cache was behind", run: stated + "11 all d=3/3@20\n" + behind(12, 20) + "21..30 all d=3/3@20\n30 converged\n31 all d=3/3@20", want: "valid",

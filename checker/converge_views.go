@@ -37,10 +37,11 @@ type seenView struct {
 	mismatches []history.Mismatch
 	// judgedFrom and judgedAt are the oldest and the newest sample that it was judged by.
 	judgedFrom, judgedAt history.Moment
-	// behind is for how long the quorum has shown more than the view does; 0: it has not.
-	behind     time.Duration
-	behindKind string
-	detail     *ConvergeView
+	// behind is for how long the quorum has shown more than the view does, by the samples of this round; 0: it has not. behindAtEnd is
+	// that when the view was judged last.
+	behind, behindAtEnd time.Duration
+	behindKind          string
+	detail              *ConvergeView
 }
 
 func newSeenView(name string) *seenView {

@@ -180,7 +180,7 @@ func (w *watching) close(v *seenView) {
 		itself = w.itself(v)
 	}
 	w.tracks.set(v.last, objectID{kindOfViews, v.name}, itself)
-	v.behind, v.behindKind = 0, ""
+	v.behindAtEnd, v.behind, v.behindKind = v.behind, 0, ""
 	w.settle(v.last)
 }
 
