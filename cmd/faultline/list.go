@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/faultline/faultline/checker"
+	"github.com/faultline/faultline/internal/kube/observe"
 	"github.com/faultline/faultline/nemesis"
 	"github.com/faultline/faultline/workloads"
 )
@@ -28,18 +29,19 @@ func lists() map[string]func() []row {
 		"faults":    faultRows,
 		"checkers":  checkerRows,
 		"systems":   systemRows,
+		"plants":    plantRows,
 	}
 }
 
 func listCommand() *cli.Command {
 	var kinds []*cli.Command
-	for _, kind := range []string{"workloads", "faults", "checkers", "systems"} {
+	for _, kind := range []string{"workloads", "faults", "checkers", "systems", "plants"} {
 		kinds = append(kinds, &cli.Command{
 			Name: kind, Usage: "list the " + kind,
 			Action: func(c *cli.Context) error { return printRows(newConsole(c), lists()[kind]()) },
 		})
 	}
-	return &cli.Command{Name: "list", Usage: "list workloads, faults, checkers or systems", Subcommands: kinds}
+	return &cli.Command{Name: "list", Usage: "list workloads, faults, checkers, systems or plants", Subcommands: kinds}
 }
 
 func printRows(con *console, rows []row) error {
@@ -108,6 +110,17 @@ func checkerTable() []namedChecker {
 			return checker.SetWith(checker.SetOptions{Model: model, Read: read})
 		}},
 		{"append-internal", "transactions that append to lists agree with themselves and with each other's reads", plain(checker.AppendInternal())},
+		{"snapshots", "lists of collections are snapshots of what was written, as fresh as they promise", func(model, _ string) (checker.Checker, error) {
+			return checker.Snapshots(checker.SnapshotOptions{Model: model})
+		}},
+		{"watches", "streams are ordered, unique, complete, with true bookmarks, and agree with lists and writes", plain(checker.Watches())},
+		{"changes", "creates, updates and deletes of collections agree with the versions they were given", plain(checker.Changes())},
+		{"leaders", "overlap of leaders measured; none stays", plain(checker.Leaders(checker.LeadersOptions{}))},
+		{"declared", "acknowledged declarations are what objects are like, none is lost", plain(checker.Declared(checker.DeclaredOptions{}))},
+		{"unique", "no two live objects were given one address or port", plain(checker.Unique())},
+		{"convergence", "what is observed comes to match what is declared, and stays; views agree with the store", func(string, string) (checker.Checker, error) {
+			return checker.Converge(checker.ConvergeOptions{Rules: observe.Rules, Server: "kube-apiserver"})
+		}},
 		{"stats", "operations by function and outcome", plain(checker.Stats())},
 		{"errors", "errors that no list knows", plain(checker.Errors())},
 		{"logs", "panics, fatal errors and corruption in the nodes' logs", plain(checker.Logs())},

@@ -135,7 +135,15 @@ func plantNames() []string {
 	return names
 }
 
-// plant is the misbehaviour to let loose in a run.
+func plantRows() []row {
+	var out []row
+	for _, p := range declared.Plants {
+		out = append(out, row{Name: p.Name, Doc: p.Doc})
+	}
+	return out
+}
+
+// plantNamed is the misbehaviour to let loose in a run.
 func plantNamed(name string) (declared.Plant, bool) {
 	i := slices.IndexFunc(declared.Plants, func(p declared.Plant) bool { return p.Name == name })
 	if i < 0 {
