@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,7 +133,7 @@ func (i Installer) decide(ctx context.Context, word string, given map[string]bin
 	var is *binaries.Version
 	for _, name := range names() {
 		b, ok := given[name]
-		if !ok || b.Version == "" {
+		if !ok {
 			continue
 		}
 		v, err := binaries.ParseVersion(b.Version)
@@ -166,12 +167,15 @@ func (i Installer) decide(ctx context.Context, word string, given map[string]bin
 	return i.newest(ctx, v)
 }
 
-// given takes programs as they are. The hollow node tells no version.
+// given takes programs as they are.
 func (i Installer) given(ctx context.Context, given map[string]string) (map[string]binaries.Binary, error) {
 	found := map[string]binaries.Binary{}
 	for name, path := range given {
 		if name == Kubelet {
 			name = Hollow
+		}
+		if !slices.Contains(names(), name) {
+			return nil, fmt.Errorf("%s was given as %s: there are %s", path, name, strings.Join(names(), ", "))
 		}
 		path, err := filepath.Abs(path)
 		if err != nil {
@@ -181,15 +185,11 @@ func (i Installer) given(ctx context.Context, given map[string]string) (map[stri
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		version := ""
-		if name != Hollow {
-			is, err := askVersion(ctx, path)
-			if err != nil {
-				return nil, fmt.Errorf("%s was given as %s: %w", path, name, err)
-			}
-			version = is.String()
+		is, err := askVersion(ctx, path)
+		if err != nil {
+			return nil, fmt.Errorf("%s was given as %s: %w", path, name, err)
 		}
-		found[name] = binaries.Binary{Name: name, Path: path, Version: version, SHA256: sum, Source: binaries.SourceGiven, Origin: path}
+		found[name] = binaries.Binary{Name: name, Path: path, Version: is.String(), SHA256: sum, Source: binaries.SourceGiven, Origin: path}
 	}
 	return found, nil
 }
@@ -199,7 +199,7 @@ func (i Installer) fromCache(v binaries.Version, missing []string, found map[str
 	for _, name := range missing {
 		b, err := i.cache(name).Lookup(v)
 		switch {
-		case err == nil && (name != Hollow || b.Origin == i.hollowOrigin(v)):
+		case err == nil && (name != Hollow || b.Origin == hollowOrigin(v)):
 			found[name] = b
 		case err != nil && !errors.Is(err, binaries.ErrNotCached):
 			i.Progress(err.Error() + "; installing it again")
@@ -216,6 +216,7 @@ func (i Installer) obtain(ctx context.Context, v binaries.Version, missing func(
 	defer unlock()
 	i.fromCache(v, missing(), found) // it may have come while this process waited
 	var tried []error
+	released := false // every release is a module's version: if the module says that there is none, and no release showed that there is, there is none
 	for _, name := range missing() {
 		if name == Hollow {
 			continue
@@ -229,7 +230,7 @@ func (i Installer) obtain(ctx context.Context, v binaries.Version, missing func(
 			tried = append(tried, fmt.Errorf("release: %w", err))
 			break
 		}
-		found[name] = b
+		found[name], released = b, true
 	}
 	todo := missing()
 	if len(todo) == 0 {
@@ -243,7 +244,10 @@ func (i Installer) obtain(ctx context.Context, v binaries.Version, missing func(
 		return nil
 	}
 	tried = append(tried, fmt.Errorf("module: %w", err))
-	if errors.Is(err, binaries.ErrAbsent) && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return fmt.Errorf("install Kubernetes %s: %w", v, err)
+	}
+	if errors.Is(err, binaries.ErrAbsent) && !released {
 		return i.unknown(ctx, v)
 	}
 	return fmt.Errorf("install Kubernetes %s: tried\n%w\ngive the programs, or put them in the cache with a machine that has a network", v, errors.Join(tried...))
@@ -306,5 +310,6 @@ func askVersion(ctx context.Context, path string) (binaries.Version, error) {
 	if m == nil {
 		return binaries.Version{}, fmt.Errorf("%s --version does not print a version of Kubernetes but %q", path, binaries.LastBytes(out, 200))
 	}
-	return binaries.ParseVersion(string(m[1]))
+	word, _, _ := strings.Cut(string(m[1]), "+") // what distributions add tells no other version
+	return binaries.ParseVersion(word)
 }

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/faultline/faultline/internal/binaries"
@@ -27,6 +28,22 @@ const kubernetes = "k8s.io/kubernetes"
 //go:embed hollow/*.go.txt
 var hollowSource embed.FS
 
+// hollowVariants are the files of it that only some lines of Kubernetes can have: those whose minor is one of these or between them. All other
+// files suit 1.34 to 1.37.
+var hollowVariants = map[string]struct{ least, most int }{
+	"hollow/cri_logger.go.txt":  {0, 35},    // the client of the runtime took a logger
+	"hollow/cri_context.go.txt": {36, 9999}, // it takes a context
+}
+
+// hollowFiles are the files of the hollow node for a version.
+func hollowFiles(v binaries.Version) ([]string, error) {
+	all, err := fs.Glob(hollowSource, "hollow/*.go.txt")
+	return slices.DeleteFunc(all, func(name string) bool {
+		lines, some := hollowVariants[name]
+		return some && (v.Minor < lines.least || v.Minor > lines.most)
+	}), err
+}
+
 // staged are the modules that Kubernetes' repository publishes apart, and replaces by its own folders: in a build from modules the published
 // ones of the same release take their place.
 var staged = regexp.MustCompile(`(?m)^\s*(k8s\.io/[a-z0-9-]+) => \./staging/|^\s*(k8s\.io/[a-z0-9-]+) v0\.0\.0(?:\s|$)`)
@@ -39,24 +56,28 @@ func (i Installer) fromModule(ctx context.Context, v binaries.Version, programs 
 	}
 	defer os.RemoveAll(dir)
 	elapsed := binaries.Stopwatch()
-	i.Progress(fmt.Sprintf("building %s of Kubernetes %s from its Go module: about 6 minutes on two cores the first time", strings.Join(programs, ", "), v))
+	i.Progress(fmt.Sprintf("building %s of Kubernetes %s from its Go module: the first time about 6 minutes on two cores that have nothing else to do",
+		strings.Join(programs, ", "), v))
+	var compiled atomic.Int64
 	stop := binaries.Every(10*time.Second, func() {
-		i.Progress(fmt.Sprintf("building Kubernetes %s: %.0f s so far (3 to 8 minutes are usual)", v, elapsed().Seconds()))
+		i.Progress(fmt.Sprintf("building Kubernetes %s: %.0f s so far, %d packages compiled (of about %d if none was before)",
+			v, elapsed().Seconds(), compiled.Load(), packages))
 	})
 	defer stop()
 	if err := i.prepare(ctx, v, dir); err != nil {
 		return nil, err
 	}
-	if err := i.build(ctx, v, dir, programs); err != nil {
+	if err := i.build(ctx, v, dir, programs, &compiled); err != nil {
 		return nil, err
 	}
 	var made []binaries.Binary
 	for _, name := range programs {
 		path, origin := filepath.Join(dir, "out", name), kubernetes+"@v"+v.String()
 		if name == Hollow {
-			origin = i.hollowOrigin(v)
-		} else if err := i.verify(ctx, path, v); err != nil {
-			return nil, fmt.Errorf("%s: %w", origin, err)
+			origin = hollowOrigin(v)
+		}
+		if err := i.verify(ctx, path, v); err != nil {
+			return nil, fmt.Errorf("%s of %s: %w", name, origin, err)
 		}
 		b, err := i.keep(v, name, path, origin)
 		if err != nil {
@@ -67,7 +88,7 @@ func (i Installer) fromModule(ctx context.Context, v binaries.Version, programs 
 	return made, nil
 }
 
-// keep takes a program that was built into its cache, which may be on another file system's folder than the build.
+// keep takes a program that was built into its cache.
 func (i Installer) keep(v binaries.Version, name, path, origin string) (binaries.Binary, error) {
 	scratch, err := i.cache(name).Scratch()
 	if err != nil {
@@ -82,16 +103,13 @@ func (i Installer) keep(v binaries.Version, name, path, origin string) (binaries
 }
 
 // hollowOrigin names the module and the source of the hollow node, so that one of an older source is built again.
-func (i Installer) hollowOrigin(v binaries.Version) string {
+func hollowOrigin(v binaries.Version) string {
 	h := sha256.New()
-	_ = fs.WalkDir(hollowSource, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := hollowSource.ReadFile(path)
-		fmt.Fprintf(h, "%s %d\n%s", path, len(text), text)
-		return err
-	})
+	files, _ := hollowFiles(v) // the pattern is right
+	for _, name := range files {
+		text, _ := hollowSource.ReadFile(name) // it is in the program
+		fmt.Fprintf(h, "%s %d\n%s", name, len(text), text)
+	}
 	return fmt.Sprintf("%s@v%s, hollow node %s", kubernetes, v, hex.EncodeToString(h.Sum(nil))[:12])
 }
 
@@ -107,7 +125,7 @@ func (i Installer) prepare(ctx context.Context, v binaries.Version, dir string) 
 	if err := os.MkdirAll(filepath.Join(dir, Hollow), 0o755); err != nil {
 		return err
 	}
-	files, err := fs.Glob(hollowSource, "hollow/*.go.txt")
+	files, err := hollowFiles(v)
 	if err != nil {
 		return err
 	}
@@ -173,14 +191,17 @@ func goLine(text string) string {
 	return "1.24"
 }
 
-// build builds programs into the folder out.
-func (i Installer) build(ctx context.Context, v binaries.Version, dir string, programs []string) error {
+// packages is how many packages the programs of 1.36.3 consist of together.
+const packages = 2500
+
+// build builds programs into the folder out, and counts the packages that it compiles.
+func (i Installer) build(ctx context.Context, v binaries.Version, dir string, programs []string, compiled *atomic.Int64) error {
 	if err := os.MkdirAll(filepath.Join(dir, "out"), 0o755); err != nil {
 		return err
 	}
 	const in = "-X k8s.io/component-base/version."
 	flags := fmt.Sprintf("-s -w %[1]sgitVersion=v%[2]s %[1]sgitMajor=%[3]d %[1]sgitMinor=%[4]d %[1]sgitTreeState=clean", in, v, v.Major, v.Minor)
-	args := []string{"build", "-trimpath", "-ldflags", flags, "-o", "out" + string(filepath.Separator)}
+	args := []string{"build", "-v", "-trimpath", "-ldflags", flags, "-o", "out" + string(filepath.Separator)}
 	for _, name := range programs {
 		if name == Hollow {
 			args = append(args, "./"+Hollow)
@@ -188,7 +209,11 @@ func (i Installer) build(ctx context.Context, v binaries.Version, dir string, pr
 		}
 		args = append(args, kubernetes+"/cmd/"+name)
 	}
-	out, err := i.golang().Run(ctx, dir, args...)
+	out, err := i.golang().RunTelling(ctx, dir, func(line string) {
+		if !strings.Contains(line, " ") { // -v prints the package's path alone
+			compiled.Add(1)
+		}
+	}, args...)
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, binaries.LastBytes(out, 3000))
 	}
