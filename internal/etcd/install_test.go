@@ -253,25 +253,6 @@ func TestInstallersShareOneCache(t *testing.T) {
 	}
 }
 
-func TestLockEndsWithItsContext(t *testing.T) {
-	c := binaries.Cache{Dir: t.TempDir(), Name: "etcd", Arch: "amd64"}
-	v := binaries.Version{Major: 3, Minor: 5, Patch: 4}
-	unlock, err := c.Lock(context.Background(), v, func() {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	if _, err := c.Lock(ctx, v, cancel); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "another process is installing etcd 3.5.4") {
-		t.Errorf("a second lock gave %v", err)
-	}
-	unlock()
-	unlock, err = c.Lock(context.Background(), v, func() { t.Error("waits for a lock that was given back") })
-	if err != nil {
-		t.Fatal(err)
-	}
-	unlock()
-}
-
 func TestNewestPatch(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
@@ -322,27 +303,7 @@ func TestGivenBinary(t *testing.T) {
 	}
 }
 
-func TestVersions(t *testing.T) {
-	for _, word := range []string{"", "banana", "3", "3.5.", "3.5.4.1", "v", "3.-1.2", "latest", "3.5.x", "99999.1.1"} {
-		if v, err := binaries.ParseVersion(word); !errors.Is(err, ErrUnknownVersion) {
-			t.Errorf("%q was read as %v, %v", word, v, err)
-		}
-	}
-	known := binaries.ParseVersions("v3.5.0-alpha.0 v3.5.0 v3.5.9 v3.5.10 v3.6.0-rc.1 nonsense v3.6.0 v3.4.13")
-	line, err := binaries.ParseVersion("3.5")
-	if v, ok := binaries.NewestOf(line, known); err != nil || !ok || v.String() != "3.5.10" {
-		t.Errorf("newest 3.5 of %v is %v", known, v)
-	}
-	slices.SortFunc(known, binaries.Version.Compare)
-	if got := fmt.Sprint(known); got != "[3.4.13 3.5.0-alpha.0 3.5.0 3.5.9 3.5.10 3.6.0-rc.1 3.6.0]" {
-		t.Errorf("sorted: %s", got)
-	}
-	for word, want := range map[string]string{"3.5.11": "3.5.10", "3.4.1": "3.4.13", "3.9.0": "3.6.0", "3.5": "3.5.0"} {
-		v, err := binaries.ParseVersion(word)
-		if got := binaries.Nearest(v, known); err != nil || got[0] != want {
-			t.Errorf("nearest %s: %v, want %s", word, got, want)
-		}
-	}
+func TestNowhere(t *testing.T) {
 	// An old release that the module does not have exists all the same, unless the releases say that it doesn't.
 	old, there, gone := binaries.Version{Major: 3, Minor: 4, Patch: 1}, errors.New("no network"), fmt.Errorf("404: %w", binaries.ErrAbsent)
 	if nowhere(old, []error{there, gone}) || !nowhere(old, []error{gone, gone}) || !nowhere(binaries.Version{Major: 3, Minor: 6, Patch: 99}, []error{there, gone}) {
