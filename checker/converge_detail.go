@@ -254,8 +254,11 @@ func (d *ConvergeDetail) faultsSummary() string {
 		k := families[name]
 		k.measure()
 		word := fmt.Sprintf("%s p50 %s max %s (of %d)", name, seconds(k.P50NS), seconds(k.MaxNS), len(k.all))
-		if n := other[name]; n > 0 {
-			word += fmt.Sprintf(", %d not told apart", n)
+		switch n := other[name]; {
+		case len(k.all) == 0:
+			word = fmt.Sprintf("%s not told apart from others (of %d)", name, n)
+		case n > 0:
+			word += fmt.Sprintf(" and %d not told apart from others", n)
 		}
 		words = append(words, word)
 	}

@@ -256,7 +256,8 @@ func (j *convergeJudge) object(k *track, over bool) {
 	if _, ok := k.wants.repeat(); ok && j.oscillates(k) || len(k.mismatches) == 0 {
 		m = k.undecided()
 	}
-	written, changed := j.w.tracks.lastChange(k, j.dependents, 8)
+	written, changed := j.w.tracks.lastChange(k, j.dependents, ownersMax)
+	changed = max(changed, k.declared)
 	o := ObjectConvergence{
 		Kind: k.kind, Name: k.name, Verdict: j.verdict(k, m, changed), Rule: m.Rule, Component: m.Component, Why: m.Why, WrittenNS: written, Writes: k.writes,
 	}
@@ -278,6 +279,9 @@ func (j *convergeJudge) object(k *track, over bool) {
 	}
 	j.f.add(Anomaly{Name: o.Verdict, Key: k.name, Ops: j.proof(k), Why: j.why(k, o, changed), Allowed: !j.q.binds()})
 }
+
+// ownersMax bounds how many levels of owners are followed.
+const ownersMax = 8
 
 // objectsMax bounds how many objects are listed in the detail.
 const objectsMax = 100

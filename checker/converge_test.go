@@ -2,6 +2,7 @@ package checker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -386,5 +387,36 @@ func TestConvergeHoldsForHealthyRuns(t *testing.T) {
 		if found[name] < runs*95/100 {
 			t.Errorf("%s was found in %d of %d runs", name, found[name], runs)
 		}
+	}
+}
+
+// TestConvergeKeepsToItsBudget: without memory or time the verdict is Unknown, and says so.
+func TestConvergeKeepsToItsBudget(t *testing.T) {
+	c := must(t)(Converge(ConvergeOptions{Rules: things}))
+	h := converging(t, "0 declare d\n1 all d=3/3@5 e=1/1@6\n9 healthy\n10 await 30 5\n11..2000 all d=3/3@8 e=1/1@6\n2001 converged\n2002 all d=3/3@8 e=1/1@6")
+	stopped, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, b := range []struct {
+		ctx    context.Context
+		memory int64
+		want   string
+	}{{context.Background(), 4 * objectBytes, "out of memory"}, {stopped, 1 << 30, "out of time"}} {
+		r, err := c.Check(b.ctx, h, Budget{MemoryBytes: b.memory})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verdict != Unknown || !strings.Contains(strings.Join(r.Reasons, "; "), b.want) {
+			t.Errorf("%s: %v, want …%s…", r.Verdict, r.Reasons, b.want)
+		}
+	}
+	if v, _ := verdictOf(t, c, h); v != Valid {
+		t.Errorf("within the budget it is %s", v)
+	}
+	if _, err := Converge(ConvergeOptions{}); err == nil {
+		t.Error("no rules are taken")
+	}
+	h[len(h)-1].Value = raw(`{"view":"n1"}`)
+	if _, err := c.Check(context.Background(), h, Budget{}); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a sample without a kind gives %v", err)
 	}
 }
