@@ -36,7 +36,8 @@ func TestAKubernetesRunIsValid(t *testing.T) {
 	}
 	converged := false
 	for _, c := range r.Checkers {
-		converged = converged || c.Checker == "convergence" && c.Verdict == checker.Valid && strings.Contains(c.Summary, "per fault: kill")
+		converged = converged || c.Checker == "convergence" && c.Verdict == checker.Valid &&
+			strings.Contains(c.Summary, "per fault: ") && strings.Contains(c.Summary, "kill")
 	}
 	if !converged {
 		t.Errorf("no time to converge was told for the kills\n%s", output)
