@@ -98,8 +98,9 @@ func (c *Client) begin(ctx context.Context, r schema.GroupVersionResource, names
 	var s sent
 	stop := expire(cancel, c.timeout)
 	err = f(s.traced(ctx), q)
-	if !stop() && err == nil {
-		err = context.DeadlineExceeded // it came at the last moment, and is cancelled already
+	if !stop() {
+		// Even if it came at the last moment, it is cancelled already.
+		err = errors.Join(fmt.Errorf("watch %s: %w", r.Resource, context.DeadlineExceeded), err)
 	}
 	if err != nil {
 		cancel(nil)
