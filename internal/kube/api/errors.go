@@ -86,6 +86,9 @@ func ReadError(err error) error {
 	return fmt.Errorf("%w: a read changes nothing: %w", harness.ErrNotApplied, err)
 }
 
+// ErrNoAnswer is for operations of many requests of which none was answered; each had its own reason. It surprises nobody.
+var ErrNoAnswer = errors.New("no answer")
+
 // prefixUnexpected begins the error of an operation that ended in a way that nobody foresaw. The check for unexpected errors looks
 // for it.
 const prefixUnexpected = "unexpected: "
@@ -119,7 +122,7 @@ func foreseen(err error) bool {
 	reason := apierrors.ReasonForError(err)
 	var network net.Error
 	switch {
-	case NeverSent(err), rejected(err), slices.Contains(foreseenReasons, reason):
+	case NeverSent(err), errors.Is(err, ErrNoAnswer), rejected(err), slices.Contains(foreseenReasons, reason):
 		return true
 	case reason == metav1.StatusReasonInternalError:
 		return contains(err, foreseenInternal)

@@ -153,7 +153,8 @@ func encoded(o runtime.Object) []byte {
 	if _, ok := o.(*coordinationv1.Lease); ok {
 		gv = coordinationv1.SchemeGroupVersion
 	}
-	text, err := runtime.Encode(scheme.Codecs.EncoderForVersion(info(protobuf).Serializer, gv), o)
+	// Encoding writes to the object, which others may be encoding, too.
+	text, err := runtime.Encode(scheme.Codecs.EncoderForVersion(info(protobuf).Serializer, gv), o.DeepCopyObject())
 	if err != nil {
 		panic(err)
 	}

@@ -27,8 +27,6 @@ const (
 	retryPeriod   = 500 * time.Millisecond
 )
 
-var errNoAnswer = errors.New("no answer: the candidate never learned who leads")
-
 // NewLeaseClient makes candidates of elections with client-go's leaderelection, each key an election over a Lease of its own:
 //
 //	lead  history.LeadRequest → history.Terms
@@ -69,7 +67,11 @@ func lead(ctx context.Context, c *client, op history.Op) (history.Op, error) {
 			ReleaseOnCancel: c.process%2 == 0, Name: op.Key,
 			Callbacks: leaderelection.LeaderCallbacks{
 				OnStartedLeading: func(context.Context) {}, // the lock knows sooner
-				OnStoppedLeading: func() { lock.stopped(endLost) },
+				OnStoppedLeading: func() {
+					if ctx.Err() == nil {
+						lock.stopped(endLost)
+					}
+				},
 			},
 		})
 		if err != nil {
@@ -80,7 +82,7 @@ func lead(ctx context.Context, c *client, op history.Op) (history.Op, error) {
 	lock.stopped(endOver)
 	terms := lock.terms()
 	if len(terms.Terms) == 0 && len(terms.Observed) == 0 {
-		return op, api.ReadError(errNoAnswer)
+		return op, api.ReadError(fmt.Errorf("%w: the candidate never learned who leads", api.ErrNoAnswer))
 	}
 	op.Value = jsonOf(terms)
 	return op, nil

@@ -66,11 +66,14 @@ func watchCollection(ctx context.Context, c *client, op history.Op) (history.Op,
 	if err != nil {
 		return op, api.ReadError(err)
 	}
-	if s.End == endGone {
-		c.seen.forget(op.Key)
-	}
 	c.remember(op.Key, s)
 	op.Value, op.Revision = jsonOf(s.Stream), s.newest()
+	if s.End == endGone {
+		c.seen.forget(op.Key)
+		if len(s.Events) == 0 {
+			op.Revision = 0 // it learned nothing but that this one is gone, and must not resume there again
+		}
+	}
 	return op, nil
 }
 
