@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"syscall"
@@ -98,7 +99,8 @@ var foreseenReasons = []metav1.StatusReason{
 	metav1.StatusReasonTimeout, metav1.StatusReasonServerTimeout, metav1.StatusReasonServiceUnavailable,
 }
 
-// foreseenInternal are parts of the messages of InternalError that tell of etcd's trouble, or of the server's end. The server passes them on as it got them.
+// foreseenInternal are parts of the messages of answers with code 500 that tell of etcd's trouble, or of the server's end. The server passes them on
+// as it got them, most of them without a reason (pkg/endpoints/handlers/responsewriters, ErrorToAPIStatus).
 var foreseenInternal = []string{
 	"etcdserver: ", "rpc error: code = Unavailable", "rpc error: code = DeadlineExceeded", "rpc error: code = Canceled",
 	"context deadline exceeded", "context canceled", "raft proposal dropped", "raft: stopped",
@@ -120,11 +122,14 @@ func Text(err error) string {
 
 func foreseen(err error) bool {
 	reason := apierrors.ReasonForError(err)
-	var network net.Error
+	var (
+		network net.Error
+		answer  apierrors.APIStatus
+	)
 	switch {
 	case NeverSent(err), errors.Is(err, ErrNoAnswer), rejected(err), slices.Contains(foreseenReasons, reason):
 		return true
-	case reason == metav1.StatusReasonInternalError:
+	case errors.As(err, &answer) && answer.Status().Code == http.StatusInternalServerError:
 		return contains(err, foreseenInternal)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.As(err, &network),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
