@@ -14,7 +14,7 @@ import (
 func TestAKubernetesRunIsValid(t *testing.T) {
 	out := t.TempDir()
 	code, output := runFaultline(t, "test", "kube/deployment", "--out", out, "--seed", "5", "--time-limit", "24s",
-		"--nemesis", "kill:leader+kube-controller-manager,partition:one+kubelet-apiserver", "--nemesis-interval", "8s", "--overlap=false")
+		"--nemesis", "kill:leader+kube-controller-manager,partition:one+kubelet-apiserver", "--nemesis-interval", "8s", "--overlap=false", "--rate", "8")
 	if code != exitValid {
 		t.Fatalf("exit %d\n%s", code, output)
 	}

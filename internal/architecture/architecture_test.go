@@ -161,8 +161,8 @@ var layers = []layer{
 		"cmd/faultline",
 		[]string{
 			"checker", "harness", "harness/cluster", "harness/control", "harness/generator", "harness/history", "harness/sim",
-			"internal/binaries", "internal/etcd", "internal/kube", "internal/kube/declared", "internal/kube/install", "internal/kube/observe",
-			"internal/node", "nemesis", "results", "workloads",
+			"internal/binaries", "internal/etcd", "internal/kube", "internal/kube/api", "internal/kube/declared", "internal/kube/install",
+			"internal/kube/observe", "internal/node", "nemesis", "results", "workloads",
 		},
 		nil,
 		"the command joins everything and is the only place that prints or exits",
