@@ -73,16 +73,17 @@ func TestWhatDoesNotConvergeIsTold(t *testing.T) {
 		args []string
 		says []string
 	}{
-		"stalled":     {[]string{"--without", "kube-controller-manager"}, []string{"stalled: ", "Deployment ", "kube-controller-manager"}},
-		"oscillating": {[]string{"--plant", "quarrel"}, []string{"oscillating: ", "Deployment "}},
-		"orphaned":    {[]string{"--plant", "finalizer"}, []string{"orphaned: ", "finalizer"}},
+		"stalled": {[]string{"--without", "kube-controller-manager", "--converge-within", "20s"}, []string{"stalled: ", "Deployment ", "kube-controller-manager"}},
+		// What goes back and forth has to be seen to do so for a while.
+		"oscillating": {[]string{"--plant", "quarrel", "--converge-within", "45s"}, []string{"oscillating: ", "Deployment "}},
+		"orphaned":    {[]string{"--plant", "finalizer", "--converge-within", "20s"}, []string{"orphaned: ", "finalizer"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			workload := "kube/deployment"
 			if name == "orphaned" {
 				workload = "kube/gc"
 			}
-			args := append([]string{"test", workload, "--out", t.TempDir(), "--seed", "4", "--time-limit", "10s", "--converge-within", "20s"}, c.args...)
+			args := append([]string{"test", workload, "--out", t.TempDir(), "--seed", "4", "--time-limit", "10s"}, c.args...)
 			code, output := runFaultline(t, args...)
 			if code != exitInvalid {
 				t.Fatalf("exit %d, want %d\n%s", code, exitInvalid, output)

@@ -24,8 +24,10 @@ func TestStopsWithItsContext(t *testing.T) {
 func TestHollowSourceByLine(t *testing.T) {
 	seen := map[string]string{}
 	for _, c := range []struct{ version, client string }{
-		{"1.34.0", "hollow/cri_logger.go.txt"}, {"1.35.4", "hollow/cri_logger.go.txt"},
-		{"1.36.3", "hollow/cri_context.go.txt"}, {"1.37.2", "hollow/cri_context.go.txt"},
+		{"1.34.0", "hollow/cri_logger.go.txt"},
+		{"1.35.4", "hollow/cri_logger.go.txt"},
+		{"1.36.3", "hollow/cri_context.go.txt"},
+		{"1.37.2", "hollow/cri_context.go.txt"},
 	} {
 		v, err := binaries.ParseVersion(c.version)
 		if err != nil {

@@ -196,7 +196,9 @@ func TestInstallWays(t *testing.T) {
 			[]string{"connection refused", "building kube-apiserver, kube-controller-manager, kube-scheduler, hollow of Kubernetes 1.36.3 from its Go module"},
 		},
 		{
-			"nowhere", map[string][]byte{}, false, "", "",
+			"nowhere",
+			map[string][]byte{},
+			false, "", "",
 			[]string{"kubernetes: unknown version 1.36.3: the nearest known ones are 1.36.2", "by release: "},
 		},
 		{
