@@ -1,9 +1,3 @@
-//go:build kubebinaries
-
-// A control plane takes minutes to build: these tests are run where it is there, with
-//
-//	FAULTLINE_TEST_KUBE_BINARIES=DIR go test -tags kubebinaries ./internal/kube
-
 package kube
 
 import (
@@ -12,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,13 +13,15 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/faultline/faultline/harness/control"
 	"github.com/faultline/faultline/harness/history"
 )
 
 // eventually waits for a condition.
-func eventually(t *testing.T, within time.Duration, what string, f func() error) {
+func eventually(t testing.TB, within time.Duration, what string, f func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
@@ -41,22 +36,6 @@ func eventually(t *testing.T, within time.Duration, what string, f func() error)
 			t.Fatalf("%s: not within %v: %v", what, within, err)
 		}
 	}
-}
-
-// footprint is the resident memory of all processes of the system, in MiB, and their processor time so far.
-func (s *System) footprint(t *testing.T) (mib int64, cpu time.Duration) {
-	t.Helper()
-	for _, n := range s.nodes {
-		states, err := n.states(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, st := range states {
-			mib += st.RSSBytes >> 20
-			cpu += st.CPU
-		}
-	}
-	return mib, cpu
 }
 
 func ready(ctx context.Context, n *node, name string) error {
@@ -175,7 +154,7 @@ func TestRealLife(t *testing.T) {
 	}
 	eventually(t, 30*time.Second, "etcd's leader", func() error { _, err := s.Leader(ctx); return err })
 
-	tryKubectl(t, s)
+	tryKubeconfig(t, s)
 
 	ops, err := s.LogEvidence(ctx)
 	if err != nil {
@@ -217,54 +196,25 @@ func TestRealLife(t *testing.T) {
 	}
 }
 
-// TestRealMeasure is not a test of anything but the time and memory that a control plane takes; see the log.
-func TestRealMeasure(t *testing.T) {
-	for _, nodes := range []int{3, 5} {
-		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
-			o := realOptions(t, nodes)
-			s, err := New(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			began := time.Now()
-			if err := s.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			took := time.Since(began)
-			mib, cpu := s.footprint(t)
-			const rest = 10 * time.Second
-			if err := pause(t.Context(), rest); err != nil {
-				t.Fatal(err)
-			}
-			_, later := s.footprint(t)
-			t.Logf("%d nodes: ready after %v with %v of processor time; %d MiB; then %.0f %% of a processor", nodes, took.Round(time.Millisecond), cpu, mib,
-				100*float64(later-cpu)/float64(rest))
-			d := churnDeployment("web")
-			*d.Spec.Replicas = int32(2 * nodes)
-			if err := s.nodes[0].control.Create(t.Context(), deployments, "default", "", d, nil, metav1.CreateOptions{}); err != nil {
-				t.Fatal(err)
-			}
-			eventually(t, time.Minute, "ready replicas", func() error { return ready(t.Context(), s.nodes[nodes-1], "web") })
-		})
-	}
-}
-
-// tryKubectl uses the kubeconfig as a user would, through each context, where there is a kubectl beside the other programs.
-func tryKubectl(t *testing.T, s *System) {
+// tryKubeconfig uses the kubeconfig as kubectl does, by its own library, through each context.
+func tryKubeconfig(t *testing.T, s *System) {
 	t.Helper()
-	kubectl := filepath.Join(os.Getenv(binariesFolder), "kubectl")
-	if _, err := os.Stat(kubectl); err != nil {
-		t.Logf("kubectl is not tried: %v", err)
-		return
-	}
-	config := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(config, s.Kubeconfig(), 0o600); err != nil {
+	all, err := clientcmd.Load(s.Kubeconfig())
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range s.nodes {
-		out, err := exec.Command(kubectl, "--kubeconfig", config, "--context", n.Name(), "get", "nodes,deployments", "-o", "wide").CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "deployment.apps/web") || strings.Count(string(out), " Ready ") != len(s.nodes) {
-			t.Errorf("kubectl with %s: %v\n%s", n.Name(), err, out)
+		config, err := clientcmd.NewNonInteractiveClientConfig(*all, n.Name(), nil, nil).ClientConfig()
+		if err != nil {
+			t.Errorf("context %s: %v", n.Name(), err)
+			continue
+		}
+		client, err := kubernetes.NewForConfig(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.AppsV1().Deployments("default").Get(t.Context(), "web", metav1.GetOptions{}); err != nil {
+			t.Errorf("through %s: %v", n.Name(), err)
 		}
 	}
 }

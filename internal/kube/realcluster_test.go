@@ -1,15 +1,11 @@
-//go:build kubebinaries
-
-// A control plane takes minutes to build: these tests are run where it is there, with
-//
-//	FAULTLINE_TEST_KUBE_BINARIES=DIR go test -tags kubebinaries ./internal/kube
-
 package kube
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +13,7 @@ import (
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/cluster"
 	"github.com/faultline/faultline/internal/etcd"
+	"github.com/faultline/faultline/internal/kube/install"
 	half "github.com/faultline/faultline/internal/node"
 )
 
@@ -30,17 +27,37 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// binariesFolder names a folder with kube-apiserver, kube-controller-manager, kube-scheduler, hollow, etcd, and kubectl, if that is to be
-// tried too.
-const binariesFolder = "FAULTLINE_TEST_KUBE_BINARIES"
+// programs are a real control plane's: from the user's cache, or installed there, which takes minutes once.
+var programs = sync.OnceValues(func() (o Options, err error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return o, err
+	}
+	dir = filepath.Join(dir, "faultline")
+	say := func(s string) { fmt.Fprintln(os.Stderr, s) }
+	set, err := install.Installer{Cache: dir, Progress: say}.Install(context.Background(), "1.36", nil)
+	if err != nil {
+		return o, err
+	}
+	o.Binaries = Binaries{
+		Version: set.Version, APIServer: set.APIServer.Path, ControllerManager: set.ControllerManager.Path,
+		Scheduler: set.Scheduler.Path, Hollow: set.Hollow.Path,
+	}
+	o.Etcd, err = etcd.Installer{Cache: dir, Progress: say}.Install(context.Background(), "3.6", "")
+	return o, err
+})
 
 // realOptions are those of a control plane on an embedded cluster.
-func realOptions(t *testing.T, nodes int) Options {
+func realOptions(t testing.TB, nodes int) Options {
 	t.Helper()
-	dir := os.Getenv(binariesFolder)
-	if dir == "" || os.Geteuid() != 0 {
-		t.Fatalf("a real control plane needs root and its programs in a folder that $%s names", binariesFolder)
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for namespaces")
 	}
+	o, err := programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Token = "test"
 	c, err := cluster.Up(t.Context(), cluster.Options{Nodes: nodes})
 	if err != nil {
 		t.Fatal(err)
@@ -50,13 +67,6 @@ func realOptions(t *testing.T, nodes int) Options {
 			t.Error(err)
 		}
 	})
-	o := Options{
-		Binaries: Binaries{
-			Version: "test", APIServer: filepath.Join(dir, APIServer), ControllerManager: filepath.Join(dir, ControllerManager),
-			Scheduler: filepath.Join(dir, Scheduler), Hollow: filepath.Join(dir, "hollow"),
-		},
-		Etcd: etcd.Binary{Path: filepath.Join(dir, "etcd")}, Token: "test",
-	}
 	for _, n := range c.Nodes() {
 		o.Nodes = append(o.Nodes, harness.Node(n))
 	}
