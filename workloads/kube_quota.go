@@ -23,6 +23,11 @@ var quotaObjects = []struct{ letter, kind string }{{"c", declared.KindConfigMap}
 // vanishes with one.
 var quotaCounted = map[string]string{"configmaps": declared.KindConfigMap, "pods": declared.KindPod}
 
+// NoExcess judges that no quota stays exceeded.
+func NoExcess() checker.Checker {
+	return checker.Quota(checker.QuotaOptions{Kind: declared.KindResourceQuota, Counted: quotaCounted})
+}
+
 // kubeQuota makes namespaces with a quota each, and in them objects, as many as there is room for and more.
 //
 //	create  q1/quota {kind: ResourceQuota, change, count}    create  q1/c3 {kind, change} → {…, uid}, refused quota or (no quota in force) absent
@@ -32,7 +37,7 @@ func kubeQuota() Workload {
 		label: "quota", prefix: "q",
 		kinds: []string{observe.KindNamespace, observe.KindResourceQuota, observe.KindConfigMap},
 		draw:  drawQuota,
-		more:  []checker.Checker{checker.Quota(checker.QuotaOptions{Kind: declared.KindResourceQuota, Counted: quotaCounted})},
+		more:  []checker.Checker{NoExcess()},
 		final: func(n int64) []history.Op {
 			namespace := numbered("q", n)
 			ops := []history.Op{readOf(declared.KindResourceQuota, namespace+"/quota")}

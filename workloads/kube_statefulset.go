@@ -16,8 +16,8 @@ const statefulSetReplicas = 3
 // clocksApart is by how much the clocks of two nodes may differ, whose runtimes log by them.
 const clocksApart = 500 * time.Millisecond
 
-// oneOfEachIdentity judges that no two pods of one name ran at once.
-func oneOfEachIdentity() checker.Checker {
+// OneOfEachIdentity judges that no two pods of one name ran at once.
+func OneOfEachIdentity() checker.Checker {
 	return checker.Identities(checker.IdentitiesOptions{Slack: clocksApart})
 }
 
@@ -32,7 +32,7 @@ func kubeStatefulSet() Workload {
 		draw: func(ctx *generator.Context, k drawnKey) (string, string, history.Declaration) {
 			return drawStatefulSet(ctx, k, []weight{{"create", 8}, {"scale", 20}, {"rollout", 12}, {"read", 60}})
 		},
-		more: []checker.Checker{oneOfEachIdentity()},
+		more: []checker.Checker{OneOfEachIdentity()},
 		final: func(n int64) []history.Op {
 			return []history.Op{readOf(declared.KindStatefulSet, numbered("s", n))}
 		},

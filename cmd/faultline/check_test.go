@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,6 +56,21 @@ func TestEveryWorkloadHasItsSystem(t *testing.T) {
 		}
 		if name := s.blank(plan{}).Name(); name != s.name {
 			t.Errorf("the row %q makes a system that calls itself %q", s.name, name)
+		}
+	}
+}
+
+// TestEveryCheckerCanBeAskedFor: what a workload is judged by has its row in the table of checkers, under the name that its results have.
+func TestEveryCheckerCanBeAskedFor(t *testing.T) {
+	for _, w := range workloads.Workloads {
+		parts, err := w.New(workloads.Options{Keys: 1, OpsPerKey: 1, Concurrency: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range append(parts.Checkers, commonCheckers(w.Minimum, nil)...) {
+			if !slices.Contains(checkerNames(), c.Name()) {
+				t.Errorf("%s is judged by %q, which `check --checker` does not know", w.Name, c.Name())
+			}
 		}
 	}
 }

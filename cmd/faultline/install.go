@@ -16,7 +16,7 @@ func installCommand() *cli.Command {
 		Description: "Takes what the cache has, else the project's release where it can be reached (checked against its published checksum), else builds\n" +
 			"from Go modules: about a minute for etcd, several for Kubernetes. `test` does the same by itself when it needs to.\n\n" +
 			"   faultline install kube --version 1.36",
-		Flags: systemFlags(),
+		Flags: programFlags(),
 		Action: func(c *cli.Context) error {
 			s, err := oneSystem(c)
 			if err != nil {

@@ -98,7 +98,7 @@ func (s *session) begin() error {
 			Nemesis: s.plan.requests, NemesisInterval: s.plan.interval, NemesisOverlap: s.plan.overlap, TimeLimit: o.TimeLimit,
 			QuietLimit: s.plan.quiet, OpTimeout: s.plan.opTimeout, Rate: o.Rate, Concurrency: o.Concurrency,
 			Keys: o.Keys, OpsPerKey: o.OpsPerKey, Read: o.Read, Model: o.Model, Profile: s.plan.profile, SystemArgs: s.plan.etcdArgs,
-			KubeArgs: s.plan.kubeArgs, FeatureGates: s.plan.gates, Without: s.plan.without, Plant: s.plan.plant, ConvergeWithin: s.plan.within,
+			KubeArgs: s.plan.kubeArgs, FeatureGates: s.plan.gates, EtcdEndpoints: s.endpoints(), Without: s.plan.without, Plant: s.plan.plant, ConvergeWithin: s.plan.within,
 		},
 		Harness: thisHarness(kernelRelease()), Started: started.UTC(),
 	}
@@ -139,15 +139,15 @@ func (s *session) exercise(ctx context.Context, writer *history.Writer) error {
 	if err != nil {
 		return err
 	}
-	progress := newProgress(s.con, s.plan.options.TimeLimit)
-	meter := startMeter(ctx, s.nodes())
-	stop := progress.show()
-	beforeRun := s.watch.elapsed()
 	unplant, err := s.plant(ctx)
 	if err != nil {
 		return err
 	}
 	defer unplant()
+	progress := newProgress(s.con, s.plan.options.TimeLimit)
+	meter := startMeter(ctx, s.nodes())
+	stop := progress.show()
+	beforeRun := s.watch.elapsed()
 	_, err = harness.Run(ctx, harness.Test{
 		Nodes:       s.plan.nodes,
 		Concurrency: s.plan.options.Concurrency,

@@ -8,13 +8,24 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-func systemFlags() []cli.Flag {
-	const category = "System"
+// systemCategory is what help texts list these flags under.
+const systemCategory = "System"
+
+// programFlags say which programs are to be had.
+func programFlags() []cli.Flag {
+	const category = systemCategory
 	return []cli.Flag{
 		&cli.StringFlag{Name: "version", Category: category, Usage: "`VERSION` of the system: 3.5.4, v3.5.4, or 3.6 for its newest patch (default: etcd " + defaultEtcd + ", Kubernetes " + defaultKube + ")"},
 		&cli.StringFlag{Name: "etcd-version", Category: category, Usage: "`VERSION` of etcd (default: " + defaultEtcd + ")"},
 		&cli.StringFlag{Name: "kube-version", Category: category, Usage: "`VERSION` of Kubernetes (default: " + defaultKube + ")"},
 		&cli.StringSliceFlag{Name: "binary", Category: category, Usage: "use this `FILE`, or COMPONENT=FILE, instead of installing a version; may be repeated"},
+	}
+}
+
+// systemFlags say how the programs are run.
+func systemFlags() []cli.Flag {
+	const category = systemCategory
+	return []cli.Flag{
 		&cli.StringFlag{Name: "etcd-args", Category: category, Usage: "more `FLAGS` for etcd, separated by spaces"},
 		&cli.StringSliceFlag{Name: "kube-args", Category: category, Usage: "more `COMPONENT=FLAGS` for a component of Kubernetes, separated by spaces; may be repeated"},
 		&cli.StringFlag{Name: "feature-gates", Category: category, Usage: "feature gates of every component of Kubernetes: `A=true,B=false`"},
@@ -79,8 +90,6 @@ func (p *systemPlan) check(c *cli.Context, s systemRow) error {
 	switch {
 	case p.version != "" && (p.etcdVersion != "" && !s.kubernetes || p.kubeVersion != ""):
 		return usagef("--version and --%s-version both name the version of %s: leave one out", s.name, s.name)
-	case p.endpoints != "local" && p.endpoints != "all":
-		return usagef("--etcd-endpoints %q: want local or all", p.endpoints)
 	case p.within < 0:
 		return usagef("--converge-within %v: want more than 0", p.within)
 	}

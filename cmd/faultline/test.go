@@ -2,6 +2,7 @@ package main
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ func testCommand() *cli.Command {
 			"and exits with the verdict: 0 valid, 1 invalid, 2 unknown, 254 usage, 255 the harness failed.\n\n" +
 			"   faultline test etcd/register --nemesis partition,kill,pause --time-limit 60s\n" +
 			"   faultline test etcd/register --read serializable --model linearizable --nemesis partition:leader",
-		Flags: append(append(clusterFlags(), systemFlags()...), runFlags()...),
+		Flags: slices.Concat(clusterFlags(), programFlags(), systemFlags(), runFlags()),
 		Action: func(c *cli.Context) error {
 			p, err := planFrom(c)
 			if err != nil {

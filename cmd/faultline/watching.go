@@ -49,6 +49,14 @@ func (s *session) saysBound() {
 		bound, time.Duration(c.HoldMS)*time.Millisecond, meaning)
 }
 
+// endpoints is --etcd-endpoints, where it means something.
+func (s *session) endpoints() string {
+	if !s.kind.kubernetes {
+		return ""
+	}
+	return s.plan.endpoints
+}
+
 // spanner is a system whose containers' lives are logged by something else than the system.
 type spanner interface {
 	RuntimeSpans(ctx context.Context, began time.Time) ([]history.Op, error)
