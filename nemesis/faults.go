@@ -35,13 +35,13 @@ var Faults = []Fault{
 	{
 		Family: "kill",
 		Doc:    "SIGKILL a component, start it again at the end",
-		Words:  processWords,
+		Words:  striking("that component; otherwise one is drawn"),
 		New:    newKill,
 	},
 	{
 		Family: "pause",
 		Doc:    "SIGSTOP a component, SIGCONT it at the end",
-		Words:  processWords,
+		Words:  striking("that component; otherwise one is drawn"),
 		New:    newPause,
 	},
 	{
@@ -75,28 +75,22 @@ var Faults = []Fault{
 	{
 		Family: "missed-events",
 		Doc:    "SIGSTOP a component, create and delete objects that it would act on, SIGCONT it at the end (Kubernetes)",
-		Words: []Word{
-			{"one", target, "on a random node"},
-			{"minority", target, "on as many nodes as may fail"},
-			{"majority", target, "on the smallest majority"},
-			{"leader", target, "on the node of the component's leader; of the system's, if it elects none"},
-			{"all", target, "on every node"},
-			{"NODE", target, "on that node (n2)"},
-			{"COMPONENT", component, "that component; otherwise one is drawn, but for etcd"},
-		},
-		New: newMissed,
+		Words:  striking("that component; otherwise one is drawn, but for etcd"),
+		New:    newMissed,
 	},
 }
 
-// processWords are those of the faults that strike processes.
-var processWords = []Word{
-	{"one", target, "on a random node"},
-	{"minority", target, "on as many nodes as may fail"},
-	{"majority", target, "on the smallest majority"},
-	{"leader", target, "on the node of the component's leader; of the system's, if it elects none"},
-	{"all", target, "on every node"},
-	{"NODE", target, "on that node (n2)"},
-	{"COMPONENT", component, "that component; otherwise one is drawn"},
+// striking are the words of the faults that strike processes; which says what the component's word means.
+func striking(which string) []Word {
+	return []Word{
+		{"one", target, "on a random node"},
+		{"minority", target, "on as many nodes as may fail"},
+		{"majority", target, "on the smallest majority"},
+		{"leader", target, "on the node of the component's leader; of the system's, if it elects none"},
+		{"all", target, "on every node"},
+		{"NODE", target, "on that node (n2)"},
+		{"COMPONENT", component, which},
+	}
 }
 
 // The kinds of words.

@@ -50,13 +50,9 @@ func runFaultline(t *testing.T, args ...string) (code int, output string) {
 	return cmd.ProcessState.ExitCode(), out.String()
 }
 
-func TestARunOnRealNodesIsValid(t *testing.T) {
-	out := t.TempDir()
-	code, output := runFaultline(t, "test", "etcd/register", "--out", out, "--seed", "7", "--time-limit", "24s",
-		"--nemesis", "partition:leader,kill:one,pause:one", "--nemesis-interval", "6s", "--overlap=false", "--rate", "200")
-	if code != exitValid {
-		t.Fatalf("exit %d\n%s", code, output)
-	}
+// latest is the last run below a folder, and its results.
+func latest(t *testing.T, out string) (results.Dir, results.Results) {
+	t.Helper()
 	dir, err := results.Open(filepath.Join(out, "latest"))
 	if err != nil {
 		t.Fatal(err)
@@ -65,13 +61,29 @@ func TestARunOnRealNodesIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return dir, r
+}
+
+// tookEffect are the families of faults of which at least one was proved.
+func tookEffect(r results.Results) map[string]bool {
 	took := map[string]bool{}
 	for _, f := range r.Faults {
 		family, _, _ := strings.Cut(f.ID, "-")
 		took[family] = took[family] || f.Proved && f.Proof != ""
 	}
+	return took
+}
+
+func TestARunOnRealNodesIsValid(t *testing.T) {
+	out := t.TempDir()
+	code, output := runFaultline(t, "test", "etcd/register", "--out", out, "--seed", "7", "--time-limit", "24s",
+		"--nemesis", "partition:leader,kill:one,pause:one", "--nemesis-interval", "6s", "--overlap=false", "--rate", "200")
+	if code != exitValid {
+		t.Fatalf("exit %d\n%s", code, output)
+	}
+	dir, r := latest(t, out)
 	for _, family := range []string{"partition", "kill", "pause"} {
-		if !took[family] {
+		if !tookEffect(r)[family] {
 			t.Errorf("no %s took effect\n%s", family, output)
 		}
 	}

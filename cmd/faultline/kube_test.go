@@ -1,12 +1,10 @@
 package main
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/faultline/faultline/checker"
-	"github.com/faultline/faultline/results"
 )
 
 // These tests run a real control plane of Kubernetes on embedded nodes, from the programs in the cache.
@@ -18,20 +16,8 @@ func TestAKubernetesRunIsValid(t *testing.T) {
 	if code != exitValid {
 		t.Fatalf("exit %d\n%s", code, output)
 	}
-	dir, err := results.Open(filepath.Join(out, "latest"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := dir.LoadResults()
-	if err != nil {
-		t.Fatal(err)
-	}
-	took := map[string]bool{}
-	for _, f := range r.Faults {
-		family, _, _ := strings.Cut(f.ID, "-")
-		took[family] = took[family] || f.Proved && f.Proof != ""
-	}
-	if !took["kill"] || !took["partition"] {
+	_, r := latest(t, out)
+	if took := tookEffect(r); !took["kill"] || !took["partition"] {
 		t.Errorf("not every fault took effect\n%s", output)
 	}
 	converged := false
@@ -42,6 +28,7 @@ func TestAKubernetesRunIsValid(t *testing.T) {
 	if !converged {
 		t.Errorf("no time to converge was told for the kills\n%s", output)
 	}
+	noLeftovers(t)
 }
 
 // TestCachedReadsAreStaleWhereAsked: an API server that is cut off from its store serves old state, which is what cached reads promise, and
