@@ -94,8 +94,14 @@ var layers = []layer{
 		"finding or making a program is the same for every system",
 	},
 	{
+		"internal/alarms",
+		[]string{"harness", "harness/history"},
+		none,
+		"what a crash looks like in a log is the same for every system",
+	},
+	{
 		"internal/etcd",
-		[]string{"harness", "harness/control", "harness/history", "internal/binaries"},
+		[]string{"harness", "harness/control", "harness/history", "internal/alarms", "internal/binaries"},
 		nil,
 		"a system offers what the harness asks for and knows no workload, fault or checker",
 	},
@@ -132,7 +138,7 @@ var layers = []layer{
 	{
 		"internal/kube",
 		[]string{
-			"harness", "harness/control", "harness/history", "internal/binaries", "internal/etcd",
+			"harness", "harness/control", "harness/history", "internal/alarms", "internal/binaries", "internal/etcd",
 			"internal/kube/api", "internal/kube/install", "internal/kube/observe",
 		},
 		nil,
