@@ -12,6 +12,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 
+	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/history"
 )
 
@@ -114,7 +115,7 @@ func (s *System) AwaitHealthy(ctx context.Context) error {
 		if m := s.exited(ctx); m != nil {
 			return s.explain(ctx, m, fmt.Errorf("etcd on %s is not running", m.node.Name()))
 		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
+		if err := harness.Pause(ctx, 100*time.Millisecond); err != nil {
 			m := s.members[0]
 			var who *unwellError
 			if errors.As(unwell, &who) {
@@ -192,7 +193,7 @@ func (s *System) Members(ctx context.Context) ([]history.MemberState, error) {
 		if settled(states) {
 			return states, nil
 		}
-		if err := pause(bound, 200*time.Millisecond); err != nil {
+		if err := harness.Pause(bound, 200*time.Millisecond); err != nil {
 			return states, ctx.Err() // what was seen last, unless it is the caller who has enough
 		}
 	}

@@ -255,7 +255,7 @@ func eventually(t *testing.T, within time.Duration, what string, f func() error)
 		if err == nil {
 			return
 		}
-		if pause(ctx, 50*time.Millisecond) != nil {
+		if harness.Pause(ctx, 50*time.Millisecond) != nil {
 			t.Fatalf("%s: not within %v: %v", what, within, err)
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/faultline/faultline/harness"
 )
 
 // watchedKind is a kind of object that components write because of what is declared.
@@ -55,7 +57,7 @@ func (s *System) follow(ctx context.Context, k watchedKind, to chan<- change) {
 	for i := 0; ctx.Err() == nil; i++ {
 		// Whatever ended it, the next server is asked.
 		_ = f.through(ctx, s.nodes[i%len(s.nodes)])
-		_ = pause(ctx, followPause)
+		_ = harness.Pause(ctx, followPause)
 	}
 }
 

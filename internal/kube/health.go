@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/control"
 )
 
@@ -48,7 +49,7 @@ func (s *System) await(ctx context.Context, what string, of []process, look func
 		if p := s.ended(ctx, of, before); p != nil {
 			return s.explain(ctx, *p)
 		}
-		if err := pause(ctx, lookPause); err != nil {
+		if err := harness.Pause(ctx, lookPause); err != nil {
 			return fmt.Errorf("kube: it did not %s in time: %w: %w\n  %w", what, err, join(problems), s.explain(ctx, problems[0]))
 		}
 	}

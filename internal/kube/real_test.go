@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/control"
 	"github.com/faultline/faultline/harness/history"
 )
@@ -32,7 +33,7 @@ func eventually(t testing.TB, within time.Duration, what string, f func() error)
 			t.Logf("%s: after %v", what, time.Since(began).Round(time.Millisecond))
 			return
 		}
-		if pause(ctx, 100*time.Millisecond) != nil {
+		if harness.Pause(ctx, 100*time.Millisecond) != nil {
 			t.Fatalf("%s: not within %v: %v", what, within, err)
 		}
 	}

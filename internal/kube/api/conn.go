@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/faultline/faultline/harness"
 )
 
 // How connections behave when their server is away. They are found again soon after it returns, and while it is away an
@@ -105,7 +107,7 @@ func (c *conn) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		if err == nil {
 			return secure, nil
 		}
-		if !errors.Is(err, syscall.ECONNREFUSED) || pause(patience, redialPause) != nil {
+		if !errors.Is(err, syscall.ECONNREFUSED) || harness.Pause(patience, redialPause) != nil {
 			return nil, fmt.Errorf("connect to the API server on %s: %w", c.server.Node, err)
 		}
 	}

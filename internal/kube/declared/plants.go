@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/internal/kube/api"
 )
 
@@ -90,7 +91,7 @@ func (r *rogue) patch(ctx context.Context, k, name, body string) {
 
 // rounds calls f again and again until ctx is done.
 func (r *rogue) rounds(ctx context.Context, wait time.Duration, f func()) {
-	for pause(ctx, wait) == nil {
+	for harness.Pause(ctx, wait) == nil {
 		f()
 	}
 	_ = r.server.Close() // nothing depends on it any more

@@ -105,7 +105,7 @@ func (o *Observer) Observe(ctx context.Context, record func(*history.Op) error) 
 		if err := o.round(ctx, record); err != nil {
 			return err
 		}
-		if pause(ctx, o.options.Interval-(o.clock()-began)) != nil {
+		if harness.Pause(ctx, o.options.Interval-(o.clock()-began)) != nil {
 			return nil
 		}
 	}
@@ -162,7 +162,7 @@ func (o *Observer) next(ctx context.Context, finished <-chan struct{}, alone boo
 		if err := o.round(ctx, func(*history.Op) error { return nil }); err != nil {
 			return err
 		}
-		return pause(ctx, o.options.Interval)
+		return harness.Pause(ctx, o.options.Interval)
 	}
 	select {
 	case <-finished:

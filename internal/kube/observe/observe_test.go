@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/history"
 	"github.com/faultline/faultline/internal/kube/api"
 )
@@ -266,7 +267,7 @@ func TestAwaitConvergedAlone(t *testing.T) {
 	defer cancel()
 	go func() {
 		for w.rounded() < 3 && ctx.Err() == nil {
-			_ = pause(ctx, time.Millisecond)
+			_ = harness.Pause(ctx, time.Millisecond)
 		}
 		s.drop("a")
 	}()
