@@ -265,6 +265,11 @@ func (n *fakeNode) Signal(_ context.Context, name string, sig control.Signal) (c
 		n.w.spawn(n, name)
 	}
 	p, ok := n.procs[name]
+	if ok && p.Restarting && sig == control.SIGKILL {
+		p.Restarting = false // it is not wanted any more
+		n.procs[name] = p
+		return p, nil
+	}
 	if !ok || p.Status == exited {
 		return p, fmt.Errorf("no process %s", name)
 	}

@@ -46,8 +46,14 @@ func newMissed(s Scope, words choice) (action, error) {
 	return &missed{pause{k}}, err
 }
 
+// elects: of a component that elects leaders only the leader watches anything; the others have nothing to miss.
+func (m *missed) elects(component string) bool { return slices.Contains(m.scope.Electing, component) }
+
 func (m *missed) draw(d deck, i int) ([]string, Draw) {
 	words, c := m.pause.draw(d, i)
+	if m.words[target] == "" && m.elects(words[1]) {
+		words[0] = "leader"
+	}
 	c.N = d.number("objects", i, changesMax)
 	return words, c
 }
@@ -69,6 +75,15 @@ func (m *missed) start(ctx context.Context, f *field, fault *history.Fault) erro
 	}
 	if err := m.aim(ctx, f, fault, running); err != nil {
 		return err
+	}
+	if name := m.names[0]; m.elects(name) {
+		leader, err := f.leaderOf(ctx, name)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(fault.Nodes, leader) {
+			return skip("no %s on %v leads: it watches nothing that it could miss", name, fault.Nodes)
+		}
 	}
 	struck, err := m.signal(ctx, f, control.SIGSTOP, stopped)
 	proof := MissedProof{StrikeProof: struck}

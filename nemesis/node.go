@@ -2,8 +2,12 @@ package nemesis
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
+	"github.com/faultline/faultline/harness"
+	"github.com/faultline/faultline/harness/control"
 	"github.com/faultline/faultline/harness/history"
 )
 
@@ -43,5 +47,29 @@ func (n *wholeNode) start(ctx context.Context, f *field, fault *history.Fault) e
 	}
 	proof, err := n.end(ctx, f)
 	fault.Proof = encode(proof)
-	return err
+	return errors.Join(err, n.silence(ctx, f, fault.Nodes))
+}
+
+// silence sees to it that nothing runs any more on the nodes, nor is about to: what had ended by itself a moment ago would be started
+// again by the node's supervisor.
+func (n *wholeNode) silence(ctx context.Context, f *field, nodes []string) error {
+	found, err := n.look(ctx, f, nodes)
+	if err != nil {
+		return fmt.Errorf("list the processes: %w", err)
+	}
+	return f.each(nodes, func(i int, node harness.Node) error {
+		for _, p := range found[i] {
+			if p.Status == exited && !p.Restarting {
+				continue
+			}
+			now, err := node.Signal(ctx, p.Name, control.SIGKILL)
+			if err != nil {
+				return fmt.Errorf("end %s, which was not among those that ran: %w", p.Name, err)
+			}
+			if now.Status != exited || now.Restarting {
+				return doubt("%s goes on: %s", p.Name, now.Status)
+			}
+		}
+		return nil
+	})
 }

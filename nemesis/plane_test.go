@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/faultline/faultline/harness/control"
 	"github.com/faultline/faultline/harness/history"
 )
 
@@ -127,6 +128,10 @@ func TestWhatOfAPlaneIsNotProved(t *testing.T) {
 				p.during = func() { _, _ = p.node("n3").Heal(context.Background()) }
 			},
 			start: history.Info, stop: history.Info, why: "agent was to be stopped all the while: n3 running",
+		},
+		{
+			name: "a standby has nothing to miss", entry: "missed-events:n3+boss",
+			start: history.Fail, stop: history.Fail, why: "skipped: no boss on [n3] leads: it watches nothing that it could miss",
 		},
 		{
 			name: "a node of which something survives", entry: "node:n2", before: func(p *plane) { p.immortal = true },
@@ -271,6 +276,37 @@ func TestHealUndoesPlaneFaults(t *testing.T) {
 	for c, server := range p.servers {
 		if !strings.HasPrefix(c, server+" ") {
 			t.Errorf("%s still uses %s", c, server)
+		}
+	}
+}
+
+// What had ended by itself when its node lost its power is not started again on it.
+func TestADeadNodeStartsNothing(t *testing.T) {
+	p := newPlane(3)
+	p.node("n2").procs["boss"] = control.ProcessState{Name: "boss", PID: 77, Status: exited, Restarting: true}
+	started, _ := invoke(t, planeBreaker(p), planeOp("x-1", "node:n2", 3, "n3", "n1", "n2"))
+	if boss := p.node("n2").procs["boss"]; started.Type != history.OK || boss.Restarting {
+		t.Errorf("%s %q, boss %+v", started.Type, started.Error, boss)
+	}
+}
+
+// Of a component that elects leaders the leader is struck, whatever was drawn; a target that was named stays.
+func TestWhoCanMissEvents(t *testing.T) {
+	scope := planeBreaker(newPlane(3)).scope
+	for entry, want := range map[string]string{"missed-events:boss": "leader+boss", "missed-events:one+boss": "one+boss"} {
+		r, err := Check(entry, scope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := prepare(r[0].Family, r[0].Words, scope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 20 {
+			words, _ := a.draw(deck{7, entry}, i)
+			if got := strings.Join(words, "+"); got != want {
+				t.Errorf("%s draws %s, want %s", entry, got, want)
+			}
 		}
 	}
 }
