@@ -106,6 +106,15 @@ func Nearest(v Version, known []Version) []string {
 	return names
 }
 
+// Unknown is the error for a version of a system that is nowhere, with the known ones that may have been meant. It wraps ErrUnknownVersion.
+func Unknown(system string, v Version, known []Version) error {
+	near := Nearest(v, known)
+	if len(near) == 0 {
+		return fmt.Errorf("%s: %w %s", system, ErrUnknownVersion, v)
+	}
+	return fmt.Errorf("%s: %w %s: the nearest known ones are %s", system, ErrUnknownVersion, v, strings.Join(near, ", "))
+}
+
 // ParseVersions reads a list of versions separated by white space and leaves out what isn't one.
 func ParseVersions(text string) []Version {
 	var vs []Version

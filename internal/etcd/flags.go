@@ -56,8 +56,8 @@ func grant(ctx context.Context, n harness.Node, binary string, wishes []wish) ([
 			if err != nil {
 				return nil, fmt.Errorf("ask etcd whether it has the flag --%s: %w", name, err)
 			}
-			if !versionLine.Match(out.Stdout) {
-				return nil, fmt.Errorf("%s --version on %s does not print an etcd version but %q", binary, n.Name(), binaries.LastBytes(out.Stdout, 200))
+			if !question.Line.Match(out.Stdout) {
+				return nil, fmt.Errorf("%s --version on %s does not print %s but %q", binary, n.Name(), question.What, binaries.LastBytes(out.Stdout, 200))
 			}
 			args = append(args, arg)
 			break

@@ -53,7 +53,7 @@ func moduleOf(v binaries.Version) (module, at, program string) {
 }
 
 // fromModule builds etcd from its Go module.
-func (i Installer) fromModule(ctx context.Context, v binaries.Version) (Binary, error) {
+func (i installer) fromModule(ctx context.Context, v binaries.Version) (Binary, error) {
 	if v.Major == 3 && v.Minor < 5 && oldReleases[v.String()] == "" {
 		return Binary{}, fmt.Errorf("no module version of etcd %s is known: %w", v, binaries.ErrAbsent)
 	}
@@ -68,7 +68,7 @@ func (i Installer) fromModule(ctx context.Context, v binaries.Version) (Binary, 
 			return Binary{}, err
 		}
 	}
-	if out, err := i.golang().Run(ctx, dir, "list", "-m", module+"@"+at); err != nil {
+	if out, err := i.Golang().Run(ctx, dir, "list", "-m", module+"@"+at); err != nil {
 		return Binary{}, binaries.ModuleError(out, err)
 	}
 	elapsed := binaries.Stopwatch()
@@ -77,28 +77,28 @@ func (i Installer) fromModule(ctx context.Context, v binaries.Version) (Binary, 
 	})
 	defer stop()
 	i.Progress(fmt.Sprintf("building etcd %s from its Go module %s@%s", v, module, at))
-	if out, err := i.golang().Run(ctx, dir, "get", module+"@"+at); err != nil {
+	if out, err := i.Golang().Run(ctx, dir, "get", module+"@"+at); err != nil {
 		return Binary{}, binaries.ModuleError(out, err)
 	}
-	if out, err := i.golang().Run(ctx, dir, "build", "-trimpath", "-o", "etcd", "."); err != nil {
+	if out, err := i.Golang().Run(ctx, dir, "build", "-trimpath", "-o", "etcd", "."); err != nil {
 		return Binary{}, fmt.Errorf("%w: %s", err, binaries.LastBytes(out, 2000))
 	}
 	path := filepath.Join(dir, "etcd")
-	if err := i.verify(ctx, path, v); err != nil {
+	if err := i.Verify(ctx, question, path, v); err != nil {
 		return Binary{}, fmt.Errorf("%s@%s: %w", module, at, err)
 	}
 	return i.cache().Keep(v, path, binaries.SourceModule, module+"@"+at)
 }
 
 // newestModule asks for the newest patch of a line of releases.
-func (i Installer) newestModule(ctx context.Context, line binaries.Version) (binaries.Version, error) {
+func (i installer) newestModule(ctx context.Context, line binaries.Version) (binaries.Version, error) {
 	if line.Major == 3 && line.Minor < 5 {
 		if v, ok := binaries.NewestOf(line, i.knownOld()); ok {
 			return v, nil
 		}
 		return binaries.Version{}, fmt.Errorf("%w %s: no release of it can be built; name a full version, or give a binary", ErrUnknownVersion, line)
 	}
-	out, err := i.golang().Query(ctx, "list", "-m", "-f", "{{.Version}}", serverModule+"@v"+line.String())
+	out, err := i.Golang().Query(ctx, "list", "-m", "-f", "{{.Version}}", serverModule+"@v"+line.String())
 	if err != nil {
 		err = binaries.ModuleError(out, err)
 		if errors.Is(err, binaries.ErrAbsent) {
@@ -114,15 +114,15 @@ func (i Installer) newestModule(ctx context.Context, line binaries.Version) (bin
 }
 
 // knownModules are the versions that the module's index lists (it lists not all that exist); none if it can't be asked.
-func (i Installer) knownModules(ctx context.Context) []binaries.Version {
-	out, err := i.golang().Query(ctx, "list", "-m", "-versions", serverModule)
+func (i installer) knownModules(ctx context.Context) []binaries.Version {
+	out, err := i.Golang().Query(ctx, "list", "-m", "-versions", serverModule)
 	if err != nil {
 		return i.knownOld()
 	}
 	return append(i.knownOld(), binaries.ParseVersions(string(out))...)
 }
 
-func (i Installer) knownOld() []binaries.Version {
+func (i installer) knownOld() []binaries.Version {
 	var vs []binaries.Version
 	for word := range oldReleases {
 		vs = append(vs, binaries.ParseVersions(word)...)

@@ -6,15 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/faultline/faultline/internal/binaries"
 )
@@ -51,45 +47,14 @@ func (s Set) All() []binaries.Binary {
 // DefaultReleases is where the Kubernetes project publishes its binaries.
 const DefaultReleases = "https://dl.k8s.io/release"
 
-// Installer finds or makes the programs of a version for linux. Several of them, in several processes, may work on one cache. The zero value of every
-// field but Cache is a sensible default.
-type Installer struct {
-	// Cache is the folder that programs are kept in; it is made when needed.
-	Cache string
-	// Releases is the URL under which are v1.36.3/bin/linux/amd64/kube-apiserver and the same with .sha256.
-	Releases string
-	// HTTP fetches releases. The default gives up on a server that does not answer within seconds.
-	HTTP *http.Client
-	// Arch is the GOARCH of the nodes; default the driver's.
-	Arch string
-	// Go is the go command; default "go", found by PATH.
-	Go string
-	// Progress is told what happens, in sentences for people, from one goroutine at a time.
-	Progress func(string)
-}
+// Installer finds or makes the programs of a version for linux. Under Releases, which is DefaultReleases where it is empty, are
+// v1.36.3/bin/linux/amd64/kube-apiserver and the same with .sha256.
+type Installer binaries.Installer
 
-func (i Installer) withDefaults() Installer {
-	if i.Releases == "" {
-		i.Releases = DefaultReleases
-	}
-	if i.HTTP == nil {
-		i.HTTP = binaries.NewHTTP()
-	}
-	if i.Arch == "" {
-		i.Arch = runtime.GOARCH
-	}
-	if i.Go == "" {
-		i.Go = "go"
-	}
-	if i.Progress == nil {
-		i.Progress = func(string) {}
-	}
-	return i
-}
+// installer is an Installer that has its defaults.
+type installer struct{ binaries.Installer }
 
-func (i Installer) golang() binaries.Go { return binaries.Go{Command: i.Go, Arch: i.Arch} }
-
-func (i Installer) cache(name string) binaries.Cache {
+func (i installer) cache(name string) binaries.Cache {
 	return binaries.Cache{Dir: filepath.Join(i.Cache, "kube", name), Name: name, Arch: i.Arch}
 }
 
@@ -97,12 +62,12 @@ func (i Installer) cache(name string) binaries.Cache {
 // name; they must be of that version, and decide it where none is asked for. The other programs are taken from the cache, else the releases, else
 // built from the Go module, all that are missing at once. The error tells of each way that was tried; it wraps ErrUnknownVersion if there is no such version.
 func (i Installer) Install(ctx context.Context, version string, given map[string]string) (Set, error) {
-	i = i.withDefaults()
-	found, err := i.given(ctx, given)
+	w := installer{binaries.Installer(i).WithDefaults(DefaultReleases)}
+	found, err := w.given(ctx, given)
 	if err != nil {
 		return Set{}, err
 	}
-	v, note, err := i.decide(ctx, version, found)
+	v, note, err := w.decide(ctx, version, found)
 	if err != nil {
 		return Set{}, err
 	}
@@ -114,9 +79,9 @@ func (i Installer) Install(ctx context.Context, version string, given map[string
 		}
 		return out
 	}
-	i.fromCache(v, missing(), found)
+	w.fromCache(v, missing(), found)
 	if len(missing()) > 0 {
-		if err := i.obtain(ctx, v, missing, found); err != nil {
+		if err := w.obtain(ctx, v, missing, found); err != nil {
 			return Set{}, err
 		}
 	}
@@ -129,7 +94,7 @@ func (i Installer) Install(ctx context.Context, version string, given map[string
 }
 
 // decide is the version to install: the one asked for, else that of what was given.
-func (i Installer) decide(ctx context.Context, word string, given map[string]binaries.Binary) (binaries.Version, string, error) {
+func (i installer) decide(ctx context.Context, word string, given map[string]binaries.Binary) (binaries.Version, string, error) {
 	var is *binaries.Version
 	for _, name := range names() {
 		b, ok := given[name]
@@ -168,7 +133,7 @@ func (i Installer) decide(ctx context.Context, word string, given map[string]bin
 }
 
 // given takes programs as they are.
-func (i Installer) given(ctx context.Context, given map[string]string) (map[string]binaries.Binary, error) {
+func (i installer) given(ctx context.Context, given map[string]string) (map[string]binaries.Binary, error) {
 	found := map[string]binaries.Binary{}
 	for name, path := range given {
 		if name == Kubelet {
@@ -185,7 +150,7 @@ func (i Installer) given(ctx context.Context, given map[string]string) (map[stri
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		is, err := askVersion(ctx, path)
+		is, err := question.Version(ctx, path)
 		if err != nil {
 			return nil, fmt.Errorf("%s was given as %s: %w", path, name, err)
 		}
@@ -195,7 +160,7 @@ func (i Installer) given(ctx context.Context, given map[string]string) (map[stri
 }
 
 // fromCache takes what the cache has, whole.
-func (i Installer) fromCache(v binaries.Version, missing []string, found map[string]binaries.Binary) {
+func (i installer) fromCache(v binaries.Version, missing []string, found map[string]binaries.Binary) {
 	for _, name := range missing {
 		b, err := i.cache(name).Lookup(v)
 		switch {
@@ -208,7 +173,7 @@ func (i Installer) fromCache(v binaries.Version, missing []string, found map[str
 }
 
 // obtain gets what is missing by the other ways, while no other process does.
-func (i Installer) obtain(ctx context.Context, v binaries.Version, missing func() []string, found map[string]binaries.Binary) error {
+func (i installer) obtain(ctx context.Context, v binaries.Version, missing func() []string, found map[string]binaries.Binary) error {
 	unlock, err := i.cache(Hollow).Lock(ctx, v, func() { i.Progress(fmt.Sprintf("another process is installing Kubernetes %s: waiting", v)) })
 	if err != nil {
 		return err
@@ -254,9 +219,9 @@ func (i Installer) obtain(ctx context.Context, v binaries.Version, missing func(
 }
 
 // fromRelease fetches one program and checks it against its published SHA-256.
-func (i Installer) fromRelease(ctx context.Context, v binaries.Version, name string) (binaries.Binary, error) {
+func (i installer) fromRelease(ctx context.Context, v binaries.Version, name string) (binaries.Binary, error) {
 	url := fmt.Sprintf("%s/v%s/bin/linux/%s/%s", strings.TrimSuffix(i.Releases, "/"), v, i.Arch, name)
-	releases := binaries.Releases{HTTP: i.HTTP}
+	releases := i.Site()
 	want, err := releases.OwnSum(ctx, url+".sha256")
 	if err != nil {
 		return binaries.Binary{}, err
@@ -274,42 +239,11 @@ func (i Installer) fromRelease(ctx context.Context, v binaries.Version, name str
 	if err := os.Chmod(path, 0o755); err != nil {
 		return binaries.Binary{}, err
 	}
-	if err := i.verify(ctx, path, v); err != nil {
+	if err := i.Verify(ctx, question, path, v); err != nil {
 		return binaries.Binary{}, fmt.Errorf("%s: %w", url, err)
 	}
 	return i.cache(name).Keep(v, path, binaries.SourceRelease, url)
 }
 
-// verify makes sure that a program that came from somewhere is the version it should be. One for another machine can't be
-// asked and is taken at its checksum's word.
-func (i Installer) verify(ctx context.Context, path string, v binaries.Version) error {
-	if runtime.GOOS != "linux" || runtime.GOARCH != i.Arch {
-		return nil
-	}
-	is, err := askVersion(ctx, path)
-	if err != nil {
-		return err
-	}
-	if is != v {
-		return fmt.Errorf("it says that it is version %s", is)
-	}
-	return nil
-}
-
-var versionLine = regexp.MustCompile(`(?m)^Kubernetes (v\S+)$`)
-
-// askVersion runs a program to learn its version.
-func askVersion(ctx context.Context, path string) (binaries.Version, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, path, "--version").CombinedOutput()
-	if err != nil {
-		return binaries.Version{}, fmt.Errorf("%s --version: %w: %s", path, err, binaries.LastBytes(out, 500))
-	}
-	m := versionLine.FindSubmatch(out)
-	if m == nil {
-		return binaries.Version{}, fmt.Errorf("%s --version does not print a version of Kubernetes but %q", path, binaries.LastBytes(out, 200))
-	}
-	word, _, _ := strings.Cut(string(m[1]), "+") // what distributions add tells no other version
-	return binaries.ParseVersion(word)
-}
+// question is how a program is asked for its version. What distributions add after a plus tells no other version.
+var question = binaries.Question{Line: regexp.MustCompile(`(?m)^Kubernetes (v[^\s+]*)\S*$`), What: "a version of Kubernetes"}

@@ -49,7 +49,7 @@ func hollowFiles(v binaries.Version) ([]string, error) {
 var staged = regexp.MustCompile(`(?m)^\s*(k8s\.io/[a-z0-9-]+) => \./staging/|^\s*(k8s\.io/[a-z0-9-]+) v0\.0\.0(?:\s|$)`)
 
 // fromModule builds programs from Kubernetes' Go module, all in one build.
-func (i Installer) fromModule(ctx context.Context, v binaries.Version, programs []string) ([]binaries.Binary, error) {
+func (i installer) fromModule(ctx context.Context, v binaries.Version, programs []string) ([]binaries.Binary, error) {
 	dir, err := i.cache(Hollow).Scratch()
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (i Installer) fromModule(ctx context.Context, v binaries.Version, programs 
 		if name == Hollow {
 			origin = hollowOrigin(v)
 		}
-		if err := i.verify(ctx, path, v); err != nil {
+		if err := i.Verify(ctx, question, path, v); err != nil {
 			return nil, fmt.Errorf("%s of %s: %w", name, origin, err)
 		}
 		b, err := i.keep(v, name, path, origin)
@@ -89,7 +89,7 @@ func (i Installer) fromModule(ctx context.Context, v binaries.Version, programs 
 }
 
 // keep takes a program that was built into its cache.
-func (i Installer) keep(v binaries.Version, name, path, origin string) (binaries.Binary, error) {
+func (i installer) keep(v binaries.Version, name, path, origin string) (binaries.Binary, error) {
 	scratch, err := i.cache(name).Scratch()
 	if err != nil {
 		return binaries.Binary{}, err
@@ -114,7 +114,7 @@ func hollowOrigin(v binaries.Version) string {
 }
 
 // prepare writes the module that everything is built in.
-func (i Installer) prepare(ctx context.Context, v binaries.Version, dir string) error {
+func (i installer) prepare(ctx context.Context, v binaries.Version, dir string) error {
 	mod, err := i.moduleFile(ctx, v, dir)
 	if err != nil {
 		return err
@@ -142,11 +142,11 @@ func (i Installer) prepare(ctx context.Context, v binaries.Version, dir string) 
 }
 
 // moduleFile is a go.mod that requires Kubernetes and replaces what its own go.mod replaces, by what was published.
-func (i Installer) moduleFile(ctx context.Context, v binaries.Version, dir string) (string, error) {
+func (i installer) moduleFile(ctx context.Context, v binaries.Version, dir string) (string, error) {
 	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(binaries.EmptyModule), 0o644); err != nil {
 		return "", err
 	}
-	out, err := i.golang().Run(ctx, dir, "mod", "download", "-json", kubernetes+"@v"+v.String())
+	out, err := i.Golang().Run(ctx, dir, "mod", "download", "-json", kubernetes+"@v"+v.String())
 	if err != nil {
 		return "", binaries.ModuleError(out, err)
 	}
@@ -195,7 +195,7 @@ func goLine(text string) string {
 const packages = 2500
 
 // build builds programs into the folder out, and counts the packages that it compiles.
-func (i Installer) build(ctx context.Context, v binaries.Version, dir string, programs []string, compiled *atomic.Int64) error {
+func (i installer) build(ctx context.Context, v binaries.Version, dir string, programs []string, compiled *atomic.Int64) error {
 	if err := os.MkdirAll(filepath.Join(dir, "out"), 0o755); err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (i Installer) build(ctx context.Context, v binaries.Version, dir string, pr
 		}
 		args = append(args, kubernetes+"/cmd/"+name)
 	}
-	out, err := i.golang().RunTelling(ctx, dir, func(line string) {
+	out, err := i.Golang().RunTelling(ctx, dir, func(line string) {
 		if !strings.Contains(line, " ") { // -v prints the package's path alone
 			compiled.Add(1)
 		}
@@ -221,8 +221,8 @@ func (i Installer) build(ctx context.Context, v binaries.Version, dir string, pr
 }
 
 // newest is the newest patch of a line of releases.
-func (i Installer) newest(ctx context.Context, line binaries.Version) (binaries.Version, string, error) {
-	out, err := i.golang().Query(ctx, "list", "-m", "-f", "{{.Version}}", kubernetes+"@v"+line.String())
+func (i installer) newest(ctx context.Context, line binaries.Version) (binaries.Version, string, error) {
+	out, err := i.Golang().Query(ctx, "list", "-m", "-f", "{{.Version}}", kubernetes+"@v"+line.String())
 	if err == nil {
 		v, err := binaries.ParseVersion(binaries.LastLine(out))
 		if err == nil && !v.IsLine() {
@@ -241,14 +241,10 @@ func (i Installer) newest(ctx context.Context, line binaries.Version) (binaries.
 }
 
 // unknown is the error for a version that is nowhere, with the ones it may have meant.
-func (i Installer) unknown(ctx context.Context, v binaries.Version) error {
+func (i installer) unknown(ctx context.Context, v binaries.Version) error {
 	known := i.cache(Hollow).Versions()
-	if out, err := i.golang().Query(ctx, "list", "-m", "-versions", kubernetes); err == nil {
+	if out, err := i.Golang().Query(ctx, "list", "-m", "-versions", kubernetes); err == nil {
 		known = append(known, binaries.ParseVersions(string(out))...)
 	}
-	near := binaries.Nearest(v, known)
-	if len(near) == 0 {
-		return fmt.Errorf("kubernetes: %w %s", ErrUnknownVersion, v)
-	}
-	return fmt.Errorf("kubernetes: %w %s: the nearest known ones are %s", ErrUnknownVersion, v, strings.Join(near, ", "))
+	return binaries.Unknown("kubernetes", v, known)
 }
