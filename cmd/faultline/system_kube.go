@@ -66,15 +66,11 @@ func installKubeSystem(ctx context.Context, con *console, p plan) (installed, er
 	if err := install.EtcdFits(set.Version, etcdBinary.Version); err != nil {
 		return installed{}, usageError{err}
 	}
-	programs := kube.Binaries{
-		Version: set.Version, APIServer: set.APIServer.Path, ControllerManager: set.ControllerManager.Path,
-		Scheduler: set.Scheduler.Path, Hollow: set.Hollow.Path,
-	}
 	return installed{
 		software: append(kubeProducts(set, p.kubeArgs), etcdProduct(etcdBinary, p.etcdArgs)),
 		make: func(nodes []harness.Node, token string) (underTest, error) {
 			o := kubeOptions(p)
-			o.Nodes, o.Token, o.Binaries, o.Etcd = nodes, token, programs, etcdBinary
+			o.Nodes, o.Token, o.Binaries, o.Etcd = nodes, token, set, etcdBinary
 			s, err := kube.New(o)
 			return &kubeUnderTest{s}, err
 		},

@@ -37,7 +37,9 @@ var processes = []process{
 // files are the programs on the driver, by process.
 func (s *System) files() map[string]string {
 	b := s.o.Binaries
-	return map[string]string{APIServer: b.APIServer, ControllerManager: b.ControllerManager, Scheduler: b.Scheduler, Kubelet: b.Hollow}
+	return map[string]string{
+		APIServer: b.APIServer.Path, ControllerManager: b.ControllerManager.Path, Scheduler: b.Scheduler.Path, Kubelet: b.Hollow.Path,
+	}
 }
 
 // started are the processes of this system.

@@ -21,16 +21,17 @@ import (
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/internal/etcd"
 	"github.com/faultline/faultline/internal/kube/api"
+	"github.com/faultline/faultline/internal/kube/install"
 	"github.com/faultline/faultline/internal/kube/observe"
 )
 
 // The components, and the process beside them that holds a node's containers: it outlives a kubelet, and is started and ended
 // with the node only.
 const (
-	APIServer         = "kube-apiserver"
-	ControllerManager = "kube-controller-manager"
-	Scheduler         = "kube-scheduler"
-	Kubelet           = "kubelet"
+	APIServer         = install.APIServer
+	ControllerManager = install.ControllerManager
+	Scheduler         = install.Scheduler
+	Kubelet           = install.Kubelet
 	Runtime           = "runtime"
 )
 
@@ -59,21 +60,12 @@ const (
 	EndpointsAll   = "all"   // all; its node's first
 )
 
-// Binaries are paths on the driver of the programs of one version.
-type Binaries struct {
-	// Version is without a leading v: 1.36.3.
-	Version                                 string
-	APIServer, ControllerManager, Scheduler string
-	// Hollow is the kubelet and the container runtime in one program.
-	Hollow string
-}
-
 // Options say what to run and where.
 type Options struct {
 	// Nodes get one of each component.
 	Nodes []harness.Node
-	// Binaries are what runs, and Etcd beneath it.
-	Binaries Binaries
+	// Binaries are what runs, on the driver, and Etcd beneath it.
+	Binaries install.Set
 	Etcd     etcd.Binary
 	// Token is unique for the run; the folder on the nodes bears it.
 	Token string

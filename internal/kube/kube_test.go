@@ -16,7 +16,9 @@ import (
 
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/control"
+	"github.com/faultline/faultline/internal/binaries"
 	"github.com/faultline/faultline/internal/etcd"
+	"github.com/faultline/faultline/internal/kube/install"
 )
 
 // paperNode is a node that only has a name and an address. What runs commands on it ends in a nil pointer.
@@ -42,7 +44,10 @@ func paperNodes() []harness.Node {
 func paperOptions() Options {
 	return Options{
 		Nodes: paperNodes(), Token: "t", Etcd: etcd.Binary{Path: "etcd"},
-		Binaries: Binaries{Version: "1.36.3", APIServer: "a", ControllerManager: "c", Scheduler: "s", Hollow: "h"},
+		Binaries: install.Set{
+			Version: "1.36.3", APIServer: binaries.Binary{Path: "a"}, ControllerManager: binaries.Binary{Path: "c"},
+			Scheduler: binaries.Binary{Path: "s"}, Hollow: binaries.Binary{Path: "h"},
+		},
 	}
 }
 
@@ -63,7 +68,7 @@ func TestOptionsThatCannotWork(t *testing.T) {
 	for want, change := range map[string]func(*Options){
 		"no nodes":                          func(o *Options) { o.Nodes = nil },
 		"n1 twice":                          func(o *Options) { o.Nodes = append(o.Nodes, o.Nodes[0]) },
-		"no program for kubelet":            func(o *Options) { o.Binaries.Hollow = "" },
+		"no program for kubelet":            func(o *Options) { o.Binaries.Hollow.Path = "" },
 		"no binary":                         func(o *Options) { o.Etcd.Path = "" },
 		"name a folder":                     func(o *Options) { o.Token = "a/b" },
 		"fast, stock, stress":               func(o *Options) { o.Profile = "quick" },

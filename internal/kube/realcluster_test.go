@@ -35,13 +35,9 @@ var programs = sync.OnceValues(func() (o Options, err error) {
 	}
 	dir = filepath.Join(dir, "faultline")
 	say := func(s string) { fmt.Fprintln(os.Stderr, s) }
-	set, err := install.Installer{Cache: dir, Progress: say}.Install(context.Background(), "1.36", nil)
+	o.Binaries, err = install.Installer{Cache: dir, Progress: say}.Install(context.Background(), "1.36", nil)
 	if err != nil {
 		return o, err
-	}
-	o.Binaries = Binaries{
-		Version: set.Version, APIServer: set.APIServer.Path, ControllerManager: set.ControllerManager.Path,
-		Scheduler: set.Scheduler.Path, Hollow: set.Hollow.Path,
 	}
 	o.Etcd, err = etcd.Installer{Cache: dir, Progress: say}.Install(context.Background(), "3.6", "")
 	return o, err

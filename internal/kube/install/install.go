@@ -37,6 +37,8 @@ type Set struct {
 	// Version is without a leading v.
 	Version                                         string
 	APIServer, ControllerManager, Scheduler, Hollow binaries.Binary
+	// Note says what the user should know about the choice of the version; empty where there is nothing to say.
+	Note string
 }
 
 // All are the programs, in the order in which they are started.
@@ -85,12 +87,10 @@ func (i Installer) Install(ctx context.Context, version string, given map[string
 			return Set{}, err
 		}
 	}
-	set := Set{
+	return Set{
 		Version: v.String(), APIServer: found[APIServer], ControllerManager: found[ControllerManager],
-		Scheduler: found[Scheduler], Hollow: found[Hollow],
-	}
-	set.APIServer.Note = note
-	return set, nil
+		Scheduler: found[Scheduler], Hollow: found[Hollow], Note: note,
+	}, nil
 }
 
 // decide is the version to install: the one asked for, else that of what was given.

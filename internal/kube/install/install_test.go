@@ -316,12 +316,12 @@ func TestNewestPatch(t *testing.T) {
 	command, _ := fakeGo(t, "1.36.3")
 	i := Installer{Cache: t.TempDir(), Releases: "http://127.0.0.1:1", Go: command}
 	s, err := i.Install(t.Context(), "1.36", nil)
-	if err != nil || s.Version != "1.36.3" || s.APIServer.Note != "" {
+	if err != nil || s.Version != "1.36.3" || s.Note != "" {
 		t.Errorf("asked for 1.36: %+v, %v", s, err)
 	}
 	i.Go = "/nonexistent/go"
 	s, err = i.Install(t.Context(), "v1.36", nil)
-	if err != nil || s.Version != "1.36.3" || sources(s) != "cache cache cache cache" || !strings.Contains(s.APIServer.Note, "newest in the cache") {
+	if err != nil || s.Version != "1.36.3" || sources(s) != "cache cache cache cache" || !strings.Contains(s.Note, "newest in the cache") {
 		t.Errorf("asked for 1.36 with nobody to ask: %+v, %v", s, err)
 	}
 	if _, err := i.Install(t.Context(), "1.35", nil); err == nil || errors.Is(err, ErrUnknownVersion) || !strings.Contains(err.Error(), "name a full version") {
