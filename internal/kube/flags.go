@@ -136,7 +136,7 @@ type client struct {
 	pair func(p *pki, n harness.Node) pair
 }
 
-// clients are the components that are clients of the API server.
+// clients are the components that are clients of the API server: those that can be left out, be moved to another one, and be told by their writes.
 var clients = []client{
 	{
 		ControllerManager, controllerHost, func(harness.Node) identity { return managerUser },
@@ -150,6 +150,11 @@ var clients = []client{
 		Kubelet, kubeletHost, func(n harness.Node) identity { return kubeletUser(n.Name()) },
 		func(p *pki, n harness.Node) pair { return p.kubelets[n.Name()] },
 	},
+}
+
+// runningClients are the names of those that are part of this system.
+func (s *System) runningClients() []string {
+	return slices.DeleteFunc(Removable(), func(c string) bool { return !s.runs(c) })
 }
 
 // kubeconfigFile is the one that a component uses on a node now.

@@ -40,8 +40,14 @@ func Components() []string {
 	return []string{etcd.Component, APIServer, ControllerManager, Scheduler, Kubelet}
 }
 
-// Removable are the components that Options.Without may have.
-func Removable() []string { return []string{ControllerManager, Scheduler, Kubelet} }
+// Removable are the components that Options.Without may have: the clients of the API server.
+func Removable() []string {
+	var out []string
+	for _, c := range clients {
+		out = append(out, c.name)
+	}
+	return out
+}
 
 // The loopback addresses at which a node's processes reach its servers, and their ports.
 const (

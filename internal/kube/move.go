@@ -9,9 +9,7 @@ import (
 )
 
 // Movable are the components that are clients of an API server and can be made to use another node's.
-func (s *System) Movable() []string {
-	return slices.DeleteFunc([]string{ControllerManager, Scheduler, Kubelet}, func(c string) bool { return !s.runs(c) })
-}
+func (s *System) Movable() []string { return s.runningClients() }
 
 // Move kills a node's component and starts it again with a kubeconfig for the API server of another node, at that node's address; the node's own
 // moves it back to the loopback address. A component that does not run is started. One that was moved stays so when it is started again.

@@ -10,15 +10,7 @@ import (
 )
 
 // Writers are the components whose writes can be told.
-func (s *System) Writers() []string {
-	var out []string
-	for _, c := range []string{ControllerManager, Scheduler, Kubelet} {
-		if s.runs(c) {
-			out = append(out, c)
-		}
-	}
-	return out
-}
+func (s *System) Writers() []string { return s.runningClients() }
 
 // AwaitWrite returns after the n-th write that a component makes after somebody who is no component declared something: made, changed or deleted
 // an object that nothing else owns. Who wrote is told by the field managers that the API server keeps in each object, by who alone
