@@ -38,8 +38,8 @@ const (
 	namespace = "faultline"
 	// keyLabel tells the objects of a collection from those that controllers put into each namespace.
 	keyLabel = "faultline/key"
-	// manager owns the fields.
-	manager = "faultline"
+	// fieldManager owns the fields that the clients write.
+	fieldManager = "faultline"
 )
 
 // perform does one operation. The completion it returns is op with what the system said; err says whether and why it is not an ok
@@ -60,7 +60,7 @@ type client struct {
 	options harness.ClientOptions
 	// functions are what it can do.
 	functions map[string]function
-	rooms     *rooms
+	creator   *namespaceCreator
 	seen      memory
 	// writes counts the contents that it wrote.
 	writes int
@@ -82,7 +82,7 @@ func newClients(functions map[string]function, reads []string) harness.NewClient
 		if len(reads) > 0 && !slices.Contains(reads, o.Read) {
 			return nil, fmt.Errorf("unknown kind of read %q for an API server (want %s)", o.Read, strings.Join(reads, ", "))
 		}
-		made := &rooms{made: map[string]bool{}}
+		creator := &namespaceCreator{created: map[string]bool{}}
 		return func(_ context.Context, p history.Process, node string) (harness.Client, error) {
 			s, err := servers.Server(node, false)
 			if err != nil {
@@ -92,7 +92,7 @@ func newClients(functions map[string]function, reads []string) harness.NewClient
 			if err != nil {
 				return nil, err
 			}
-			return &client{Client: c, process: p, options: o, functions: functions, rooms: made, seen: newMemory()}, nil
+			return &client{Client: c, process: p, options: o, functions: functions, creator: creator, seen: newMemory()}, nil
 		}, nil
 	}
 }
@@ -138,11 +138,11 @@ func (c *client) content(space, name, key, value string) *corev1.ConfigMap {
 
 // create posts an object, in a namespace that it makes if there is none.
 func (c *client) create(ctx context.Context, o *corev1.ConfigMap) (version int64, err error) {
-	if err := c.rooms.make(ctx, c.Client, o.Namespace); err != nil {
+	if err := c.creator.ensure(ctx, c.Client, o.Namespace); err != nil {
 		return 0, err
 	}
 	var made corev1.ConfigMap
-	if err := c.Create(ctx, configMaps, o.Namespace, "", o, &made, metav1.CreateOptions{FieldManager: manager}); err != nil {
+	if err := c.Create(ctx, configMaps, o.Namespace, "", o, &made, metav1.CreateOptions{FieldManager: fieldManager}); err != nil {
 		return 0, err
 	}
 	return versionOf(made.ResourceVersion)
@@ -154,7 +154,7 @@ func (c *client) update(ctx context.Context, o *corev1.ConfigMap, expect int64) 
 		o.ResourceVersion = strconv.FormatInt(expect, 10)
 	}
 	var written corev1.ConfigMap
-	if err := c.Update(ctx, configMaps, o.Namespace, o.Name, o, &written, metav1.UpdateOptions{FieldManager: manager}); err != nil {
+	if err := c.Update(ctx, configMaps, o.Namespace, o.Name, o, &written, metav1.UpdateOptions{FieldManager: fieldManager}); err != nil {
 		return 0, err
 	}
 	return versionOf(written.ResourceVersion)

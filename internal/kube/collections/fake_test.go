@@ -197,8 +197,8 @@ func (f *fake) act(r *http.Request) (runtime.Object, error) {
 	found := f.objects[path]
 	switch r.Method {
 	case http.MethodPost:
-		if _, room, ok := strings.Cut(collection, "namespaces/"); ok && f.objects["namespaces/"+strings.Split(room, "/")[0]] == nil {
-			return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, room)
+		if _, within, ok := strings.Cut(collection, "namespaces/"); ok && f.objects["namespaces/"+strings.Split(within, "/")[0]] == nil {
+			return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, within)
 		}
 		if found != nil {
 			return nil, apierrors.NewAlreadyExists(resource, name)

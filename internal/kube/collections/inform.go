@@ -41,7 +41,7 @@ func (c *client) inform(ctx context.Context, key string) (*stream, error) {
 	m := &mirror{stream: &stream{Stream: history.Stream{From: history.WatchInform, End: endTime}}, objects: map[string]history.Member{}}
 	quiet := klog.Logger{}
 	backoff := informBackoff
-	r := cache.NewReflectorWithOptions(source, &corev1.ConfigMap{}, m, cache.ReflectorOptions{Logger: &quiet, Name: manager, Backoff: &backoff})
+	r := cache.NewReflectorWithOptions(source, &corev1.ConfigMap{}, m, cache.ReflectorOptions{Logger: &quiet, Name: fieldManager, Backoff: &backoff})
 	r.RunWithContext(klog.NewContext(ctx, quiet))
 	if m.err != nil {
 		return nil, m.err

@@ -52,7 +52,7 @@ func lead(ctx context.Context, c *client, op history.Op) (history.Op, error) {
 	clock := stopwatch()
 	ctx, cancel := context.WithTimeout(klog.NewContext(ctx, klog.Logger{}), time.Duration(asked.ForMS)*time.Millisecond)
 	defer cancel()
-	if err := c.rooms.make(ctx, c.Client, namespace); err != nil {
+	if err := c.creator.ensure(ctx, c.Client, namespace); err != nil {
 		return op, api.ReadError(err)
 	}
 	lock, err := c.newLock(op.Key, func() int64 { return int64(op.Time + clock()) })
