@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/history"
+	"github.com/faultline/faultline/internal/binaries"
+	"github.com/faultline/faultline/internal/etcd"
 	"github.com/faultline/faultline/internal/kube"
 	"github.com/faultline/faultline/internal/kube/declared"
 	"github.com/faultline/faultline/internal/kube/install"
@@ -22,7 +25,7 @@ func kubeSystem() systemRow {
 	return systemRow{
 		name: "kube", doc: "Kubernetes' control plane over etcd: API server, controller manager, scheduler and kubelet on every node",
 		profiles: kube.Profiles(), components: kube.Components(), removable: kube.Removable(), kubernetes: true,
-		settle: kubeSettle,
+		settle: kube.Settle,
 		blank: func(p plan) harness.System {
 			s, err := kube.Outline(kubeOptions(p))
 			if err != nil {
@@ -38,15 +41,6 @@ func kubeSystem() systemRow {
 	}
 }
 
-// kubeSettle: in the fast profile the longest interval at which anything is tried again is that of evictions and of the work queues'
-// back-off after a minute of failures; stock ones are an order of magnitude longer.
-func kubeSettle(profile string) (within, hold time.Duration) {
-	if profile == "stock" {
-		return 10 * time.Minute, 15 * time.Second
-	}
-	return 2 * time.Minute, 6 * time.Second
-}
-
 func kubeOptions(p plan) kube.Options {
 	return kube.Options{
 		Profile: p.profile, EtcdArgs: p.etcdArgs, Args: p.kubeArgs, FeatureGates: p.gates, Without: p.without, Endpoints: p.endpoints,
@@ -55,7 +49,7 @@ func kubeOptions(p plan) kube.Options {
 }
 
 func installKubeSystem(ctx context.Context, con *console, p plan) (installed, error) {
-	etcdBinary, err := installEtcd(ctx, con, p.etcdVersion, p.binaries[kube.Components()[0]])
+	etcdBinary, err := installEtcd(ctx, con, p.etcdVersion, p.binaries[etcd.Component])
 	if err != nil {
 		return installed{}, err
 	}
@@ -64,7 +58,10 @@ func installKubeSystem(ctx context.Context, con *console, p plan) (installed, er
 		return installed{}, err
 	}
 	if err := install.EtcdFits(set.Version, etcdBinary.Version); err != nil {
-		return installed{}, usageError{err}
+		return installed{}, err
+	}
+	if err := gatesFit(ctx, set, p.gates); err != nil {
+		return installed{}, err
 	}
 	return installed{
 		software: append(kubeProducts(set, p.kubeArgs), etcdProduct(etcdBinary, p.etcdArgs)),
@@ -72,7 +69,7 @@ func installKubeSystem(ctx context.Context, con *console, p plan) (installed, er
 			o := kubeOptions(p)
 			o.Nodes, o.Token, o.Binaries, o.Etcd = nodes, token, set, etcdBinary
 			s, err := kube.New(o)
-			return &kubeUnderTest{s}, err
+			return &kubeUnderTest{s, nodes}, err
 		},
 	}, nil
 }
@@ -84,7 +81,7 @@ func installKube(ctx context.Context, con *console, version string, given map[st
 	}
 	files := map[string]string{}
 	for component, file := range given {
-		if component != kube.Components()[0] {
+		if component != etcd.Component {
 			files[component] = file
 		}
 	}
@@ -96,7 +93,23 @@ func installKube(ctx context.Context, con *console, version string, given map[st
 	if errors.Is(err, install.ErrUnknownVersion) {
 		return set, usageError{err}
 	}
+	if set.Note != "" {
+		con.say("%s", set.Note)
+	}
 	return set, err
+}
+
+// gatesFit asks the programs that can be asked about the feature gates, before anything starts.
+func gatesFit(ctx context.Context, set install.Set, gates string) error {
+	if gates == "" {
+		return nil
+	}
+	for _, program := range []binaries.Binary{set.APIServer, set.ControllerManager, set.Scheduler} {
+		if err := install.GatesFit(ctx, program, gates); err != nil {
+			return fmt.Errorf("--feature-gates: %w", err)
+		}
+	}
+	return nil
 }
 
 func kubeProducts(set install.Set, args map[string][]string) []results.Product {
@@ -110,14 +123,24 @@ func kubeProducts(set install.Set, args map[string][]string) []results.Product {
 }
 
 // kubeUnderTest adds what the nodes' container runtimes know to what Kubernetes tells of itself.
-type kubeUnderTest struct{ *kube.System }
+type kubeUnderTest struct {
+	*kube.System
+	nodes []harness.Node
+}
 
-// RuntimeSpans are how long each container ran, by the log of its node's runtime.
+// RuntimeSpans are how long each container ran, by the log of its node's runtime. Of a node whose log can't be read they say that.
 func (k *kubeUnderTest) RuntimeSpans(ctx context.Context, began time.Time) ([]history.Op, error) {
 	logs, err := k.RuntimeLogs(ctx)
 	var ops []history.Op
-	for node, log := range logs {
-		spans, spanErr := declared.Spans(node, bytes.NewReader(log), began)
+	for _, n := range k.nodes {
+		log, read := logs[n.Name()]
+		spans, spanErr := declared.Spans(n.Name(), bytes.NewReader(log), began)
+		if !read || spanErr != nil {
+			spans = []history.Op{{
+				Type: history.Info, Process: history.Evidence, F: history.FRuntime, Node: n.Name(),
+				Error: "the container runtime's log could not be read",
+			}}
+		}
 		ops, err = append(ops, spans...), errors.Join(err, spanErr)
 	}
 	return ops, err

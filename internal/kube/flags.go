@@ -102,7 +102,7 @@ func (s *System) managerArgs(n *node) []string {
 		"--bind-address=" + controlHost, "--cert-dir=" + s.dir(), "--profiling=false", "--leader-elect=true",
 	}, p.election(), flagsOf(
 		"node-monitor-grace-period", p.monitorGrace, "node-monitor-period", p.monitorPeriod, "node-eviction-rate", p.evictions,
-		"kube-api-qps", p.managerRate, "kube-api-burst", 2*p.managerRate,
+		"kube-api-qps", p.managerRate, "kube-api-burst", 2*p.managerRate, "resource-quota-sync-period", p.quotaSync,
 	))
 }
 

@@ -27,6 +27,12 @@ type profile struct {
 	nodeLease, nodeStatus time.Duration
 	// podSync is the longest time between two looks of the kubelet at a pod.
 	podSync time.Duration
+	// quotaSync is how often quotas are counted anew: the admission of an object that then could not be stored leaves one counted too high
+	// until then.
+	quotaSync time.Duration
+	// settle is how long what is observed gets to match what is declared, and hold how long it must then match without a break. Settle is longer than
+	// anything of the profile above; not than the longest back-off of a work queue (1000 s), and so to be later proves nothing by itself.
+	settle, hold time.Duration
 	// etcd is etcd's profile.
 	etcd string
 }
@@ -45,7 +51,8 @@ var fast = profile{
 	monitorGrace: 8 * time.Second, monitorPeriod: 2 * time.Second, evictions: 1,
 	toleration: 2 * time.Second, managerRate: 200,
 	nodeLease: 8 * time.Second, nodeStatus: 2 * time.Second,
-	podSync: 10 * time.Second,
+	podSync: 10 * time.Second, quotaSync: 10 * time.Second,
+	settle: 2 * time.Minute, hold: 6 * time.Second,
 }
 
 // profiles is the table of them, the default first.
@@ -53,7 +60,7 @@ func profiles() []profile {
 	quick, stress := fast, fast
 	quick.name, quick.etcd = ProfileFast, etcd.ProfileStock
 	stress.name, stress.etcd = ProfileStress, etcd.ProfileStress
-	return []profile{quick, {name: ProfileStock, etcd: etcd.ProfileStock}, stress}
+	return []profile{quick, {name: ProfileStock, etcd: etcd.ProfileStock, settle: 10 * time.Minute, hold: 15 * time.Second}, stress}
 }
 
 // Profiles are the names that Options.Profile may have, the default first.
@@ -63,6 +70,16 @@ func Profiles() []string {
 		names = append(names, p.name)
 	}
 	return names
+}
+
+// Settle is how long a profile gives what is observed to match what is declared, and how long it must then match without a break; 0 for
+// a name that is none.
+func Settle(name string) (within, hold time.Duration) {
+	p, err := profileOf(name)
+	if err != nil {
+		return 0, 0
+	}
+	return p.settle, p.hold
 }
 
 func profileOf(name string) (profile, error) {

@@ -111,7 +111,7 @@ func TestWhichAnswersAreDefinite(t *testing.T) {
 			if err == nil || Definite(err) != x.definite || harness.Outcome(err) == 0 {
 				t.Errorf("%s answered by %d %s %q: definite is %v: %v", verb, x.code, x.reason, x.message, Definite(err), err)
 			}
-			if got := strings.HasPrefix(Text(err), prefixUnexpected); got != x.foreign {
+			if got := strings.HasPrefix(Text(err), Unexpected); got != x.foreign {
 				t.Errorf("%s answered by %d %s: unexpected is %v: %s", verb, x.code, x.reason, got, Text(err))
 			}
 			if n := asked.Load(); n != 1 {
@@ -140,7 +140,7 @@ func TestLostAnswers(t *testing.T) {
 				handler(w, r)
 			})
 			err := write(t.Context(), c)
-			if err == nil || Definite(err) || strings.HasPrefix(Text(err), prefixUnexpected) {
+			if err == nil || Definite(err) || strings.HasPrefix(Text(err), Unexpected) {
 				t.Errorf("%s, %s: %s", verb, how, Text(err))
 			}
 			if n := asked.Load(); n != 1 {
@@ -174,7 +174,7 @@ func TestTimeouts(t *testing.T) {
 	}
 	defer c.Close()
 	for range 2 {
-		if err := writes["POST"](t.Context(), c); !errors.Is(err, context.DeadlineExceeded) || Definite(err) || strings.HasPrefix(Text(err), prefixUnexpected) {
+		if err := writes["POST"](t.Context(), c); !errors.Is(err, context.DeadlineExceeded) || Definite(err) || strings.HasPrefix(Text(err), Unexpected) {
 			t.Errorf("a write that nobody answers: %s", Text(err))
 		}
 	}
@@ -209,7 +209,7 @@ func TestWhatIsNeverSent(t *testing.T) {
 		}
 		began := time.Now()
 		err = writes["PUT"](t.Context(), c)
-		if !NeverSent(err) || !Definite(err) || strings.HasPrefix(Text(err), prefixUnexpected) {
+		if !NeverSent(err) || !Definite(err) || strings.HasPrefix(Text(err), Unexpected) {
 			t.Errorf("%s: %s", how, Text(err))
 		}
 		if took := time.Since(began); took > 4*time.Second {

@@ -90,9 +90,9 @@ func ReadError(err error) error {
 // ErrNoAnswer is for operations of many requests of which none was answered; each had its own reason. It surprises nobody.
 var ErrNoAnswer = errors.New("no answer")
 
-// prefixUnexpected begins the error of an operation that ended in a way that nobody foresaw. The check for unexpected errors looks
+// Unexpected begins the error of an operation that ended in a way that nobody foresaw. The check for unexpected errors looks
 // for it.
-const prefixUnexpected = "unexpected: "
+const Unexpected = "unexpected: "
 
 // foreseenReasons are answers that leave the outcome of a write unknown and surprise nobody.
 var foreseenReasons = []metav1.StatusReason{
@@ -117,7 +117,7 @@ func Text(err error) string {
 	if foreseen(err) {
 		return err.Error()
 	}
-	return prefixUnexpected + err.Error()
+	return Unexpected + err.Error()
 }
 
 func foreseen(err error) bool {

@@ -41,6 +41,8 @@ const (
 	endClosed = "closed"
 	endGone   = "gone"
 	endError  = "error: "
+	// endUnexpected is of what the server sent and should not have: something for the checker.
+	endUnexpected = endError + api.Unexpected
 )
 
 func watchCollection(ctx context.Context, c *client, op history.Op) (history.Op, error) {
@@ -140,11 +142,12 @@ func (c *client) watch(ctx context.Context, key string, asked history.WatchReque
 	defer s.dropGone()
 	for {
 		kind, object, err := events.Next()
-		if err == nil {
-			err = s.take(kind, object)
-		}
 		if err != nil {
 			s.End = endOf(ctx, err)
+			return s, nil
+		}
+		if err := s.take(kind, object); err != nil {
+			s.End = endUnexpected + err.Error()
 			return s, nil
 		}
 	}
@@ -197,7 +200,7 @@ func endOf(ctx context.Context, err error) string {
 	case tooOld(err):
 		return endGone
 	}
-	return endError + err.Error()
+	return endError + api.Text(err)
 }
 
 var eventTypes = map[watch.EventType]string{

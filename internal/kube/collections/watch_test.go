@@ -233,3 +233,25 @@ func TestStreamsThatAreGone(t *testing.T) {
 		t.Errorf("a watch that could not begin: %s", text)
 	}
 }
+
+// What nobody wrote ends a stream, and is told as what nobody foresaw.
+func TestStreamsOfNonsense(t *testing.T) {
+	s, _ := start(t)
+	c := open(t, s, NewWatchClient, "", 0)
+	say(t, c, `create nonsense {"object":"o1","number":1}`)
+	raw := c.(*client)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		time.Sleep(300 * time.Millisecond) // long enough for the watch to have begun; sooner would be another way to the same end
+		space, _ := collectionOf("nonsense")
+		if _, err := raw.create(t.Context(), raw.content(space, "o2", "nonsense", "zz")); err != nil {
+			t.Error(err)
+		}
+	})
+	done, text := say(t, open(t, s, NewWatchClient, "", 1), `watch nonsense {"from":"now","for_ms":3000}`)
+	wg.Wait()
+	var stream history.Stream
+	if err := json.Unmarshal(done.Value, &stream); err != nil || !strings.HasPrefix(stream.End, "error: unexpected: ") || !strings.Contains(stream.End, "nobody wrote") {
+		t.Errorf("%s", text)
+	}
+}
