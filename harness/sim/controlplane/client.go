@@ -16,7 +16,7 @@ var errTimeout = errors.New("deadline exceeded")
 type operation struct {
 	p       *Plane
 	s       *Server
-	session *session
+	session *history.Seen
 	op      history.Op
 	done    func(history.Op)
 	over    bool
@@ -117,7 +117,7 @@ func (o *operation) complete() {
 	if !o.over {
 		o.over = true
 		if o.op.Type == history.OK {
-			o.session.completed(o.op)
+			o.session.Completed(o.op)
 		}
 		o.done(o.op)
 	}
@@ -127,7 +127,7 @@ func (o *operation) complete() {
 func (o *operation) change(v history.ObjectChange) {
 	o.deadline()
 	if v.Expect == history.ExpectSeen {
-		v.Expect = o.session.versions[o.op.Key][v.Object]
+		v.Expect = o.session.Versions[o.op.Key][v.Object]
 	}
 	w := write{record: &record{collection: o.op.Key, name: v.Object, number: v.Number}, expect: v.Expect, how: o.op.F}
 	o.send(w, func(done written) {
@@ -135,10 +135,10 @@ func (o *operation) change(v history.ObjectChange) {
 			if o.op.F == howDelete {
 				done.version = 0 // which one a deletion has made nobody tells
 			}
-			o.session.object(o.op.Key, v.Object, done.version)
+			o.session.Object(o.op.Key, v.Object, done.version)
 		}
 		if v.Refused == refusedAbsent {
-			o.session.object(o.op.Key, v.Object, 0)
+			o.session.Object(o.op.Key, v.Object, 0)
 		}
 		o.ok(v, done.version, done.version)
 	})
@@ -166,7 +166,7 @@ func (o *operation) send(w write, then func(written)) {
 // list performs a list, page after page.
 func (o *operation) list(v history.ListRequest) {
 	o.deadline()
-	l := listingOf(o.op.Key, v.Read, o.session.last[o.op.Key])
+	l := listingOf(o.op.Key, v.Read, o.session.Last[o.op.Key])
 	l.limit = v.Limit
 	o.pages(l, &history.Listing{Read: l.read, Limit: v.Limit, Asked: l.at})
 }
@@ -190,7 +190,7 @@ func (o *operation) pages(l listing, out *history.Listing) {
 	o.page(l, func(got page) {
 		out.Pages = append(out.Pages, got.Page)
 		if !got.more {
-			o.session.all(o.op.Key, out.Pages)
+			o.session.All(o.op.Key, out.Pages...)
 			o.ok(out, 0, out.Pages[0].Revision)
 			return
 		}
@@ -211,7 +211,7 @@ func (o *operation) page(l listing, then func(page)) {
 	}, func(err error) {
 		if err != nil {
 			if errors.Is(err, errGone) {
-				o.session.forget(o.op.Key)
+				o.session.Forget(o.op.Key)
 			}
 			o.fail(err)
 			return

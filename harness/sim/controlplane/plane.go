@@ -27,7 +27,7 @@ type Plane struct {
 	// changes are what the log says, by collection; taken is how much of it was read.
 	changes  map[string][]change
 	taken    int
-	sessions map[history.Process]*session
+	sessions map[history.Process]*history.Seen
 	// made counts objects; running tells that controllers and kubelets are at work; spans are the containers' lives that are over.
 	made     int
 	running  bool
@@ -49,7 +49,7 @@ type Options struct {
 func New(store *replicated.Cluster, o Options) *Plane {
 	p := &Plane{
 		store: store, flaw: o.Flaw, timeout: o.Timeout, read: cmp.Or(o.Read, history.ReadQuorum), sets: o.Sets,
-		changes: map[string][]change{}, sessions: map[history.Process]*session{},
+		changes: map[string][]change{}, sessions: map[history.Process]*history.Seen{},
 	}
 	for _, n := range store.Nodes() {
 		s := &Server{p: p, node: n, up: true, starts: 1}

@@ -28,14 +28,14 @@ func (o *operation) read() {
 		o.get(func(it replicated.Item) { o.ok(numberOf(it), it.Version, 0) })
 		return
 	}
-	l := listingOf(registers, o.p.read, o.session.newest)
+	l := listingOf(registers, o.p.read, o.session.Newest)
 	l.name = o.op.Key
 	o.page(l, func(p page) {
 		if len(p.Objects) == 0 {
 			o.ok(nil, 0, p.Revision)
 			return
 		}
-		o.session.exists[o.op.Key] = true
+		o.session.Exists[o.op.Key] = true
 		o.ok(p.Objects[0].Number, p.Objects[0].Version, p.Revision)
 	})
 }
@@ -62,7 +62,7 @@ func (o *operation) get(then func(replicated.Item)) {
 			o.fail(err)
 			return
 		}
-		o.session.exists[o.op.Key] = got.Version > 0
+		o.session.Exists[o.op.Key] = got.Version > 0
 		then(got)
 	})
 }
@@ -75,7 +75,7 @@ func (o *operation) register(value int64) write {
 func (o *operation) write(value int64) {
 	o.deadline()
 	w := o.register(value)
-	if o.session.exists[o.op.Key] {
+	if o.session.Exists[o.op.Key] {
 		w.how = howUpdate
 	}
 	o.put(w, func(got written) { o.ok(value, got.version, got.version) })
@@ -84,7 +84,7 @@ func (o *operation) write(value int64) {
 // put makes one attempt to write; refused is failed.
 func (o *operation) put(w write, then func(written)) {
 	o.send(w, func(done written) {
-		o.session.exists[o.op.Key] = done.refused != refusedAbsent
+		o.session.Exists[o.op.Key] = done.refused != refusedAbsent
 		if done.refused != "" {
 			o.fail(errUnmade)
 			return
@@ -127,7 +127,7 @@ func (o *operation) add(element int64) {
 
 // readSet lists the elements of a set.
 func (o *operation) readSet() {
-	o.page(listingOf(o.op.Key, o.p.read, o.session.newest), func(p page) {
+	o.page(listingOf(o.op.Key, o.p.read, o.session.Newest), func(p page) {
 		elements := make([]int64, len(p.Objects))
 		for i, m := range p.Objects {
 			elements[i] = m.Number

@@ -24,7 +24,7 @@ type viewing struct {
 func (o *operation) watch(v history.WatchRequest) {
 	s := &viewing{operation: o, request: v, out: history.Stream{From: v.From, Bookmarks: v.Bookmarks, End: "time"}}
 	o.p.store.Clock.After(millis(v.ForMS), s.end)
-	past, seen := o.session.past[o.op.Key], o.session.last[o.op.Key]
+	past, seen := o.session.Past[o.op.Key], o.session.Last[o.op.Key]
 	if v.From == history.WatchPast && len(past) == 0 {
 		s.out.From = history.WatchResume
 	}
@@ -131,7 +131,7 @@ func (s *viewing) event(e history.Event) {
 // broken ends a stream that did not begin: its revision is too old, or the server can't be asked.
 func (s *viewing) broken(err error) {
 	if errors.Is(err, errGone) {
-		s.session.forget(s.op.Key) // a new list is the way on
+		s.session.Forget(s.op.Key) // a new list is the way on
 		s.ended("gone")
 		return
 	}

@@ -61,7 +61,7 @@ type client struct {
 	// functions are what it can do.
 	functions map[string]function
 	creator   *namespaceCreator
-	seen      memory
+	seen      *history.Seen
 	// writes counts the contents that it wrote.
 	writes int
 }
@@ -92,7 +92,7 @@ func newClients(functions map[string]function, reads []string) harness.NewClient
 			if err != nil {
 				return nil, err
 			}
-			return &client{Client: c, process: p, options: o, functions: functions, creator: creator, seen: newMemory()}, nil
+			return &client{Client: c, process: p, options: o, functions: functions, creator: creator, seen: history.NewSeen()}, nil
 		}, nil
 	}
 }
@@ -117,7 +117,7 @@ func (c *client) Invoke(ctx context.Context, op history.Op) history.Op {
 		done.Error = api.Text(err)
 		return done
 	}
-	c.seen.completed(done)
+	c.seen.Completed(done)
 	return done
 }
 

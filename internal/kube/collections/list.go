@@ -48,17 +48,17 @@ func changeObject(ctx context.Context, c *client, op history.Op) (history.Op, er
 		return op, badValue(op, fmt.Errorf("it names no object"))
 	}
 	if change.Expect == history.ExpectSeen {
-		change.Expect = c.seen.versions[op.Key][change.Object]
+		change.Expect = c.seen.Versions[op.Key][change.Object]
 	}
 	version, err := c.change(ctx, op.F, op.Key, change)
 	switch {
 	case err == nil:
-		c.seen.object(op.Key, change.Object, version)
+		c.seen.Object(op.Key, change.Object, version)
 	case op.F == "create" && apierrors.IsAlreadyExists(err):
 		change.Refused = refusedExists
 	case op.F != "create" && apierrors.IsNotFound(err):
 		change.Refused = refusedAbsent
-		c.seen.object(op.Key, change.Object, 0)
+		c.seen.Object(op.Key, change.Object, 0)
 	case op.F != "create" && change.Expect > 0 && apierrors.IsConflict(err):
 		change.Refused = refusedConflict
 	default:
@@ -94,15 +94,11 @@ func listCollection(ctx context.Context, c *client, op history.Op) (history.Op, 
 	listing, err := c.list(ctx, op.Key, asked)
 	if err != nil {
 		if tooOld(err) {
-			c.seen.forget(op.Key)
+			c.seen.Forget(op.Key)
 		}
 		return op, api.ReadError(err)
 	}
-	var members []history.Member
-	for _, p := range listing.Pages {
-		members = append(members, p.Objects...)
-	}
-	c.seen.all(op.Key, members)
+	c.seen.All(op.Key, listing.Pages...)
 	op.Value, op.Revision = jsonOf(listing), listing.Pages[0].Revision
 	return op, nil
 }
@@ -112,7 +108,7 @@ func (c *client) list(ctx context.Context, key string, asked history.ListRequest
 	out := history.Listing{Limit: asked.Limit}
 	space, selector := collectionOf(key)
 	var o metav1.ListOptions
-	o, out.Read, out.Asked = listOptions(asked.Read, c.seen.last[key])
+	o, out.Read, out.Asked = listOptions(asked.Read, c.seen.Last[key])
 	o.LabelSelector, o.Limit = selector, int64(asked.Limit)
 	for {
 		var page corev1.ConfigMapList

@@ -67,7 +67,7 @@ func readRegister(ctx context.Context, c *client, op history.Op) (history.Op, er
 	if err != nil {
 		return op, api.ReadError(err)
 	}
-	c.seen.exists[op.Key] = c.seen.exists[op.Key] || seen.version > 0
+	c.seen.Exists[op.Key] = c.seen.Exists[op.Key] || seen.version > 0
 	op.Value, op.Version, op.Revision = seen.value, seen.version, revision
 	return op, nil
 }
@@ -87,7 +87,7 @@ func (c *client) getRegister(ctx context.Context, key string) (item, error) {
 
 // listRegister reads in the client's way.
 func (c *client) listRegister(ctx context.Context, key string) (seen item, revision int64, err error) {
-	o, _, _ := listOptions(c.options.Read, c.seen.newest)
+	o, _, _ := listOptions(c.options.Read, c.seen.Newest)
 	o.FieldSelector = "metadata.name=" + key
 	var list corev1.ConfigMapList
 	if err := c.List(ctx, configMaps, namespace, &list, o); err != nil {
@@ -111,7 +111,7 @@ func writeRegister(ctx context.Context, c *client, op history.Op) (history.Op, e
 	if err := json.Unmarshal(op.Value, &value); err != nil {
 		return op, badValue(op, err)
 	}
-	return c.writeRegister(ctx, op, value, c.seen.exists[op.Key], 0)
+	return c.writeRegister(ctx, op, value, c.seen.Exists[op.Key], 0)
 }
 
 // writeRegister makes the one attempt to write a register.
@@ -125,9 +125,9 @@ func (c *client) writeRegister(ctx context.Context, op history.Op, value int64, 
 	}
 	switch {
 	case err == nil || apierrors.IsAlreadyExists(err):
-		c.seen.exists[op.Key] = true
+		c.seen.Exists[op.Key] = true
 	case apierrors.IsNotFound(err):
-		c.seen.exists[op.Key] = false
+		c.seen.Exists[op.Key] = false
 	}
 	op.Revision = op.Version
 	return op, err
@@ -145,7 +145,7 @@ func casRegister(ctx context.Context, c *client, op history.Op) (history.Op, err
 	if err != nil {
 		return op, api.ReadError(err)
 	}
-	c.seen.exists[op.Key] = seen.version > 0
+	c.seen.Exists[op.Key] = seen.version > 0
 	if want := jsonOf(values[0]); string(want) != string(seen.value) {
 		op.Value, op.Version = jsonOf([]any{values[0], values[1], false, seen.value}), seen.version
 		return op, nil

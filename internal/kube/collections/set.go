@@ -44,7 +44,7 @@ func addElement(ctx context.Context, c *client, op history.Op) (history.Op, erro
 
 func readSet(ctx context.Context, c *client, op history.Op) (history.Op, error) {
 	space, selector := collectionOf(op.Key)
-	o, _, _ := listOptions(c.options.Read, c.seen.newest)
+	o, _, _ := listOptions(c.options.Read, c.seen.Newest)
 	o.LabelSelector = selector
 	var list corev1.ConfigMapList
 	err := c.List(ctx, configMaps, space, &list, o)

@@ -71,7 +71,7 @@ func watchCollection(ctx context.Context, c *client, op history.Op) (history.Op,
 	c.remember(op.Key, s)
 	op.Value, op.Revision = jsonOf(s.Stream), s.newest()
 	if s.End == endGone {
-		c.seen.forget(op.Key)
+		c.seen.Forget(op.Key)
 		if len(s.Events) == 0 {
 			op.Revision = 0 // it learned nothing but that this one is gone, and must not resume there again
 		}
@@ -103,14 +103,14 @@ func (s *stream) newest() int64 {
 // remember notes the objects' versions.
 func (c *client) remember(key string, s *stream) {
 	for _, m := range s.Initial {
-		c.seen.object(key, m.Object, m.Version)
+		c.seen.Object(key, m.Object, m.Version)
 	}
 	for _, e := range s.Events {
 		switch e.Type {
 		case history.EventAdded, history.EventModified:
-			c.seen.object(key, e.Object, e.Version)
+			c.seen.Object(key, e.Object, e.Version)
 		case history.EventDeleted:
-			c.seen.object(key, e.Object, 0)
+			c.seen.Object(key, e.Object, 0)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func (c *client) watch(ctx context.Context, key string, asked history.WatchReque
 
 // beginning is where a stream begins; it may change From to what it comes to.
 func (c *client) beginning(ctx context.Context, key string, s *stream) (o metav1.ListOptions, err error) {
-	past := c.seen.past[key]
+	past := c.seen.Past[key]
 	if s.From == history.WatchPast && len(past) == 0 {
 		s.From = history.WatchResume
 	}
@@ -170,7 +170,7 @@ func (c *client) beginning(ctx context.Context, key string, s *stream) (o metav1
 	case history.WatchPast:
 		s.After = past[0]
 	case history.WatchResume:
-		if s.After = c.seen.last[key]; s.After == 0 {
+		if s.After = c.seen.Last[key]; s.After == 0 {
 			err = c.listFirst(ctx, key, s)
 		}
 	default:
