@@ -230,15 +230,16 @@ func (c *cachedJudge) monotone(ops []shown, r *renewals) {
 		}
 		who := reader{o.process, o.node, o.key}
 		if b := last[who]; b != nil && b.version > o.version && c.read != history.ReadExact {
-			excused := r.excuse(&b.viewer, o.ret, func(at time.Duration) time.Duration { return c.known[o.key].since(o.version, never, at) })
-			c.f.add(Anomaly{
-				Name: "non-monotonic-read", Key: o.key, Ops: []int64{o.ret, b.ret}, Allowed: excused,
+			e := r.excuse(&b.viewer, o.ret, func(at time.Duration) time.Duration { return c.known[o.key].since(o.version, never, at) })
+			r.judge(c.f, Anomaly{
+				Name: "non-monotonic-read", Key: o.key, Ops: []int64{o.ret, b.ret},
 				Why: fmt.Sprintf("%s, but the same process had been shown version %d there before (%d)", o, b.version, b.ret),
-			})
-			if !excused {
+			}, e)
+			if e == notExcused {
 				c.failing(o.key)
 			}
 		}
 		last[who] = o
 	}
+	r.tell(c.f)
 }

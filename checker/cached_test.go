@@ -24,6 +24,14 @@ func TestCachedRegister(t *testing.T) {
 			name: "back after a partition", history: twice + `1 read x 2 v=12 n=n1 / nemesis start-partition {"id":"p-1","family":"partition","proof":1} / nemesis heal / 1 read x 1 v=10 n=n1`,
 			want: "valid (non-monotonic-read x [11 5]) (stale-read x [11 3])",
 		},
+		{
+			name: "back by some seconds after a partition", want: "unknown (non-monotonic-read x [11 5]) (stale-read x [11 3])", why: "whether the server was filling its cache anew",
+			history: `0 write x 1 v=10 t=1s / 0 write x 2 v=12 t=2s / 1 read x 2 v=12 n=n1 t=9s / nemesis start-partition {"id":"p-1","family":"partition","proof":1} t=9s / nemesis heal t=10s / 1 read x 1 v=10 n=n1 t=11s`,
+		},
+		{
+			name: "back by more", want: "invalid non-monotonic-read x [11 5] (stale-read x [11 3])",
+			history: `0 write x 1 v=10 t=1s / 0 write x 2 v=12 t=2s / 1 read x 2 v=12 n=n1 t=18s / nemesis start-partition {"id":"p-1","family":"partition","proof":1} t=18s / nemesis heal t=19s / 1 read x 1 v=10 n=n1 t=20s`,
+		},
 		{name: "not the state of its revision", history: twice + `1 read x 1 v=10 r=12`, want: "invalid wrong-snapshot x [5] (stale-read x [5 3])"},
 		{name: "of a revision in between", history: twice + `1 read x 1 v=10 r=11`, want: "valid (stale-read x [5 3])"},
 		{name: "nobody wrote it", history: twice + `1 read x 7 v=12`, want: "invalid garbage-read x [5] version-mismatch x [5 3]"},

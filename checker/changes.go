@@ -160,6 +160,8 @@ func (j *changesJudge) refused(c *collection, r *refusal) {
 	case refusedExists:
 		if !o.everMaybe(r) {
 			j.add(c, "cas-mismatch", []int64{r.index}, "%s was refused because it existed, but nobody can have created it", &r.change)
+		} else if d := o.absentSince(r); d != nil {
+			j.add(c, "cas-mismatch", []int64{r.index, d.index}, "%s was refused because it existed, but nobody can have created it since %s", &r.change, d)
 		}
 	case refusedAbsent, refusedConflict:
 		j.inTheWay(c, o, r)
@@ -175,6 +177,17 @@ const (
 // everMaybe tells whether a create of the object may have happened before a refusal completed.
 func (o *item) everMaybe(r *refusal) bool {
 	return o != nil && slices.ContainsFunc(o.writes, func(w *change) bool { return w.f == fCreate && w.call < r.ret })
+}
+
+// absentSince is a deletion that had been acknowledged before a refusal was invoked, and after which no create can have happened until the
+// refusal completed; nil if there is none.
+func (o *item) absentSince(r *refusal) *change {
+	for _, d := range o.deletes {
+		if d.ret < r.call && !slices.ContainsFunc(o.writes, func(w *change) bool { return w.f == fCreate && w.call < r.ret && w.ret > d.call }) {
+			return d
+		}
+	}
+	return nil
 }
 
 // inTheWay judges a refusal of an object that was said to be absent, or to have another version than the expected one: if one of its versions

@@ -35,6 +35,17 @@ func TestChanges(t *testing.T) {
 		{name: "refused as absent, and it may have been", history: a1 + `2 invoke delete c {"object":"a"} / 1 delete c {"object":"a","refused":"absent"}`, want: "valid"},
 		{name: "refused as there", history: a1 + `1 create c {"object":"a","number":3,"refused":"exists"}`, want: "valid"},
 		{name: "refused as there, and it was not", history: a1 + `1 create c {"object":"b","number":3,"refused":"exists"}`, want: "invalid cas-mismatch c [3]"},
+		{
+			name: "refused as there, and it had been deleted", history: a1 + da + `1 create c {"object":"a","number":3,"refused":"exists"}`, want: "invalid cas-mismatch c [5 3]",
+			why: "nobody can have created it since delete 3 of a",
+		},
+		{name: "refused as there, while it was deleted", history: a1 + `0 invoke delete c {"object":"a"} / 1 create c {"object":"a","number":3,"refused":"exists"} / 0 ok delete c {"object":"a"}`, want: "valid"},
+		{name: "refused as there, and it may have been deleted", history: a1 + `2 invoke delete c {"object":"a"} / 1 create c {"object":"a","number":3,"refused":"exists"}`, want: "valid"},
+		{name: "refused as there, and somebody may have created it since", history: a1 + da + `2 invoke create c {"object":"a","number":4} / 1 create c {"object":"a","number":3,"refused":"exists"}`, want: "valid"},
+		{
+			name:    "refused as there, and a create of unknown outcome from before may come late",
+			history: `2 invoke create c {"object":"a","number":4} / 2 info create c {"object":"a","number":4} / ` + da + `1 create c {"object":"a","number":3,"refused":"exists"} / ` + `1 create c {"object":"b","number":5} v=20`, want: "valid",
+		},
 		{name: "a guard that an unknown outcome did not get to know", history: a1 + `2 invoke update c {"object":"a","number":3,"expect":-1} / 1 list c {"read":"quorum","pages":[{"revision":12,"objects":[{"object":"a","version":12,"number":3}]}]} r=12`, want: "valid"},
 	})
 }

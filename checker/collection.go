@@ -53,7 +53,6 @@ type change struct {
 	version, low, high int64
 	// call and ret are indexes of the history; ret is never for an unknown outcome.
 	call, ret, index int64
-	process          history.Process
 	// seenBy is the view that told of it, where the client did not: its index and what it is.
 	seenBy int64
 	seen   string
@@ -218,7 +217,7 @@ func (cs *collections) takeChange(p history.Pair) error {
 	}
 	ch := &change{
 		f: p.Invoke.F, object: v.Object, number: v.Number, call: p.Invoke.Index, ret: never,
-		index: indexOf(p), process: p.Invoke.Process,
+		index: indexOf(p),
 	}
 	ch.low, _ = cs.floorBefore(ch.call)
 	c := cs.of(p.Invoke.Key)

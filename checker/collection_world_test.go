@@ -165,7 +165,8 @@ func (w *world) apply(d *doing) {
 		w.list(d)
 	case fWatch:
 		d.begun = w.caches[d.worker%2]
-		if w.request(d).From == history.WatchList {
+		from := w.request(d).From
+		if resumed := from == history.WatchResume || from == history.WatchPast; from == history.WatchList || resumed && w.seen[d.op.Process] == 0 {
 			d.begun = w.rev
 			w.caches[d.worker%2] = w.rev
 		}
@@ -280,6 +281,9 @@ func (w *world) stream(d *doing) {
 	case v.From == history.WatchInform:
 		s.Final, s.FinalAt = membersAt(w.at(end)), end
 	case v.From == history.WatchNow || v.From == history.WatchList || seen == 0:
+		if seen == 0 && v.From == history.WatchPast {
+			s.From = history.WatchResume
+		}
 		s.Initial, s.InitialDone = membersAt(w.at(after)), true
 		if v.From != history.WatchNow {
 			s.InitialAt = after

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/faultline/faultline/harness/history"
 )
@@ -22,19 +21,15 @@ const (
 
 // ConvergeOptions say what converges.
 type ConvergeOptions struct {
-	// Name is the checker's; empty: convergence.
-	Name string
 	// Rules tell what does not match in a view's objects.
 	Rules history.Rules
-	// Declares are the functions of the client operations that change what is declared; nil: all but read.
-	Declares []string
 	// Server is the component that the nodes' views are the caches of, as reports name it.
 	Server string
 }
 
 // Converge judges whether what is observed follows what is declared: after the last fault has healed and the last change of what is
 // declared it must match within a bound, and hold. It reads the samples (history.FSample), what clients declared, the faults, and
-// the nemesis's history.FAwaitConverged, which has the bound.
+// the nemesis's history.FAwaitConverged, which has the bound. All functions of clients but read change what is declared.
 //
 // The time runs from the quiet point: the later of the end of the last fault and of the last operation that changes what is declared. The system
 // converged if from some moment on all objects of the quorum's view match by the rules, and every server's view can be
@@ -52,41 +47,32 @@ type ConvergeOptions struct {
 // tries again (RetryMS). Otherwise they are listed as allowed, and the verdict is Unknown, with the trend. Objects that were seen to be without the
 // declared state of an operation of unknown outcome have the bound from then on.
 //
+// What ceases to match once everything had held within the wait has the bound from then on: sooner, it is Unknown.
+//
 // Whenever two views showed one kind at one revision they must have shown the same objects in the same versions: a comparison of
 // one moment needs no time to come true. Once the quiet point is over and the system is well, an object that two views showed
 // otherwise at one revision, twice in separate samples, is divergent whatever the bound; once only is Unknown. Before the quiet point
 // it is listed as allowed: faults may have voided what the views rest on.
 //
 // Unknown is also: an incomplete history; faults not proved to have ended; a system that did not get well; views that can't be
-// read; nothing declared; no samples.
+// read; nothing declared; no samples; or, where the store is observed, a kind in which a view was never compared with it after the quiet point.
 func Converge(o ConvergeOptions) (Checker, error) {
 	if o.Rules == nil {
 		return nil, errors.New("convergence needs rules that tell what matches")
 	}
-	if o.Name == "" {
-		o.Name = "convergence"
-	}
 	if o.Server == "" {
 		o.Server = "server"
 	}
-	o.Declares = slices.Clone(o.Declares)
 	return converge{o}, nil
 }
 
 type converge struct{ o ConvergeOptions }
 
-func (c converge) Name() string { return c.o.Name }
-
-func (c converge) declares(f string) bool {
-	if c.o.Declares == nil {
-		return f != fRead
-	}
-	return slices.Contains(c.o.Declares, f)
-}
+func (converge) Name() string { return "convergence" }
 
 func (c converge) Check(ctx context.Context, src history.Source, b Budget) (Result, error) {
 	var f findings
-	q, err := c.quiet(ctx, &f, src)
+	q, err := quietOf(ctx, &f, src)
 	if err != nil {
 		return Result{}, err
 	}

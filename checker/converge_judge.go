@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/faultline/faultline/harness/history"
@@ -23,6 +24,9 @@ type convergeJudge struct {
 	dependents map[string][]*track
 	// late are those that have not converged.
 	late map[objectID]bool
+	// held is a time for which everything matched as long as asked, kept one that did so within the wait, from which the bound runs; nil: there
+	// was none.
+	held, kept *stretch
 }
 
 func (j *convergeJudge) judge() {
@@ -32,11 +36,11 @@ func (j *convergeJudge) judge() {
 	if !settled {
 		return
 	}
-	held, ok := j.w.held()
-	if ok {
-		j.d.Converged, j.d.ConvergedNS = true, max(0, held.from.Time-j.q.at.Time)
+	j.held, j.kept = j.w.held(0), j.w.held(j.q.await.Invoke.Time)
+	if j.held != nil {
+		j.d.Converged, j.d.ConvergedNS = true, max(0, j.held.from.Time-j.q.at.Time)
 	}
-	j.objects(held, ok)
+	j.objects()
 }
 
 // describe fills in what needs no judgement.
@@ -55,7 +59,9 @@ func (j *convergeJudge) describe() {
 	}
 	d.Views = map[string]*ConvergeView{}
 	for name, v := range w.views {
-		v.detail.Compared = w.agree.compared[name]
+		for kind := range v.kinds {
+			v.detail.Compared += w.agree.compared[viewOf{name, kind}]
+		}
 		d.Views[name] = v.detail
 	}
 	if v := d.Views[history.ViewQuorum]; v != nil {
@@ -124,10 +130,31 @@ func (j *convergeJudge) agreement(settled bool) {
 		return
 	}
 	for _, name := range sortedViews(j.w.views) {
-		if name != history.ViewStore && j.w.agree.compared[name] == 0 {
-			j.f.unknown("the view %s was not compared with the store at one revision after %s", name, j.q.after)
+		if left := j.notCompared(name); name != history.ViewStore && len(left) > 0 {
+			j.f.unknown("the view %s was not compared with the store at one revision after %s: %s", name, j.q.after, strings.Join(left, ", "))
 		}
 	}
+}
+
+// notCompared are the kinds that somebody was seen to show, and that a view was never compared in with the store after the quiet point. A kind
+// of which there is no object is compared as well: neither may have one.
+func (j *convergeJudge) notCompared(view string) (left []string) {
+	kinds := map[string]bool{}
+	for name, v := range j.w.views {
+		for kind := range v.kinds {
+			kinds[kind] = kinds[kind] || name != history.ViewStore
+		}
+	}
+	for _, kind := range sortedKeys(kinds) {
+		if !kinds[kind] || j.w.agree.compared[viewOf{view, kind}] > 0 {
+			continue
+		}
+		if why := j.w.storeErrors[kind]; why != "" {
+			kind += " (the store could not be read: " + why + ")"
+		}
+		left = append(left, kind)
+	}
+	return left
 }
 
 // conflict is the anomaly of two views that differ.
@@ -178,7 +205,7 @@ func has(version int64) string {
 }
 
 // objects judges those that have not converged.
-func (j *convergeJudge) objects(held stretch, converged bool) {
+func (j *convergeJudge) objects() {
 	late := j.notConverged()
 	over := j.overdue()
 	for _, k := range late {
@@ -186,15 +213,15 @@ func (j *convergeJudge) objects(held stretch, converged bool) {
 	}
 	wait := j.q.await.Outcome() == history.OK
 	switch {
-	case len(late) > 0 && converged:
-		j.f.unknown("everything matched for %s, but at the end %s does not any more", seconds(held.to.Time-held.from.Time), late[0].text())
+	case len(late) > 0 && j.held != nil:
+		j.f.unknown("everything matched for %s, but at the end %s does not any more", seconds(j.held.to.Time-j.held.from.Time), late[0].text())
 	case len(late) > 0 && over && !j.q.binds():
 		j.f.unknown("not converged within %s, which nobody stated as a bound and the system may exceed by itself: %s", j.q.bound(), j.d.trend())
 	case len(late) > 0 && !over:
 		j.f.unknown("not converged, but the samples end before the bound of %s is over: %s", j.q.bound(), j.d.trend())
-	case len(late) == 0 && !converged && wait:
+	case len(late) == 0 && j.held == nil && wait:
 		j.f.unknown("the wait saw everything match for %s, the samples show that for less", j.q.hold())
-	case len(late) == 0 && !converged:
+	case len(late) == 0 && j.held == nil:
 		j.f.unknown("everything matched at the end, but not yet for %s: %s", j.q.hold(), j.d.trend())
 	}
 	if len(late) > 0 && len(j.f.anomalies) == 0 && len(j.f.reasons) == 0 {
@@ -237,23 +264,35 @@ func (j *convergeJudge) recent(t time.Duration) bool {
 	return t >= j.w.end.Time-max(quiet/3, j.q.hold())
 }
 
-// oscillates: states come again. Of an object that has matched for as long as asked only what is declared counts: numbers that are
-// observed may go up and down.
+// oscillates: states come again, all of them after everything had converged, if it had. Of an object that has matched for as long as asked
+// only what is declared counts: numbers that are observed may go up and down.
 func (j *convergeJudge) oscillates(k *track) bool {
-	if last, ok := k.wants.repeat(); ok && j.recent(last) {
+	if j.wavers(k) {
 		return true
 	}
 	if e := j.latest[k.objectID]; !k.bad && (e == nil || j.w.end.Time-e.to.Time >= j.q.hold()) {
 		return false
 	}
-	last, ok := k.states.repeat()
+	return j.again(&k.states)
+}
+
+// wavers: what is declared of an object goes back and forth.
+func (j *convergeJudge) wavers(k *track) bool { return j.again(&k.wants) }
+
+// again tells whether states come again, recently enough.
+func (j *convergeJudge) again(s *states) bool {
+	after := time.Duration(0)
+	if j.kept != nil {
+		after = j.kept.to.Time
+	}
+	last, ok := s.repeat(after)
 	return ok && j.recent(last)
 }
 
 // object judges one that has not converged.
 func (j *convergeJudge) object(k *track, over bool) {
 	m := k.worst()
-	if _, ok := k.wants.repeat(); ok && j.oscillates(k) || len(k.mismatches) == 0 {
+	if j.wavers(k) || len(k.mismatches) == 0 {
 		m = k.undecided()
 	}
 	written, changed := j.w.tracks.lastChange(k, j.dependents, ownersMax)
@@ -356,9 +395,12 @@ func namespace(name string) string {
 }
 
 // since tells whether the object has been without a match for long enough: two looks at least, as long as a match must hold, and, where
-// a change of unknown outcome came to it late, the bound from then on.
+// a change of unknown outcome came to it late, or everything had converged before, the bound from then on.
 func (j *convergeJudge) since(k *track) bool {
 	e := j.latest[k.objectID]
+	if j.kept != nil && e != nil && !j.wavers(k) && j.w.end.Time-j.began(k) < j.q.bound() {
+		return false
+	}
 	if e == nil || !k.bad {
 		return j.oscillates(k)
 	}
@@ -366,6 +408,18 @@ func (j *convergeJudge) since(k *track) bool {
 		return false
 	}
 	return e.last.Index > e.from.Index && e.last.Time-e.from.Time >= min(j.q.hold(), j.q.bound())
+}
+
+// began is when an object ceased to match that had matched with all the others: for the last time or, if it oscillates, for the first.
+func (j *convergeJudge) began(k *track) time.Duration {
+	if j.oscillates(k) {
+		for _, e := range j.w.tracks.episodes {
+			if e.objectID == k.objectID && e.from.Index > j.kept.from.Index {
+				return e.from.Time
+			}
+		}
+	}
+	return k.episode.from.Time
 }
 
 func (j *convergeJudge) proof(k *track) []int64 {

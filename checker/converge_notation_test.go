@@ -20,6 +20,7 @@ import (
 //	50  converged                or "gave-up"
 //	1   all d1=2/3@7 p1!         a sample of every view, at the revision of the newest object; "quorum …", "n1 …", "store …" of one
 //	1   n1 r=9 d1=2/3@7          at another revision
+//	1   n1 k=Box b=1/1@8         of another kind than Thing
 //	1   n1 error connection refused
 //
 // An object is NAME=HAVE/WANT@VERSION; it matches if the two are equal. A ! behind it: its finalizer keeps it; a ^: its owner is gone;
@@ -126,15 +127,23 @@ func sampleOp(t testing.TB, view string, words []string) history.Op {
 	t.Helper()
 	s, op := history.Sample{View: view, Kind: "Thing", Whole: true}, history.Op{Process: history.Evidence, Type: history.Info, F: history.FSample}
 	if len(words) > 0 && words[0] == "error" {
-		s = history.Sample{View: view, Kind: "Thing", Error: strings.Join(words[1:], " ")}
-		words = nil
+		s.Whole, words = false, words[1:]
+		if kind, ok := strings.CutPrefix(words[0], "k="); ok {
+			s.Kind, words = kind, words[1:]
+		}
+		s.Error, words = strings.Join(words, " "), nil
 	}
 	for _, w := range words {
 		if r, ok := strings.CutPrefix(w, "r="); ok {
 			op.Revision = int64(number(t, r))
 			continue
 		}
+		if kind, ok := strings.CutPrefix(w, "k="); ok {
+			s.Kind = kind
+			continue
+		}
 		o := thing(t, w)
+		o.Kind = s.Kind
 		s.Changed = append(s.Changed, o)
 		op.Revision = max(op.Revision, o.Version)
 	}

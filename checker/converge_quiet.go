@@ -23,8 +23,8 @@ type quietPoint struct {
 	asked             history.Convergence
 }
 
-// quiet finds the quiet point.
-func (c converge) quiet(ctx context.Context, f *findings, src history.Source) (*quietPoint, error) {
+// quietOf finds the quiet point.
+func quietOf(ctx context.Context, f *findings, src history.Source) (*quietPoint, error) {
 	q := &quietPoint{after: "the beginning"}
 	ws, err := history.Windows(src)
 	if err != nil {
@@ -49,7 +49,7 @@ func (c converge) quiet(ctx context.Context, f *findings, src history.Source) (*
 			f.unknown("%s", errStopped)
 			return q, nil
 		}
-		if err := q.note(c, p); err != nil {
+		if err := q.note(p); err != nil {
 			return nil, err
 		}
 	}
@@ -62,7 +62,7 @@ func (q *quietPoint) passed(m history.Moment, what string) {
 	}
 }
 
-func (q *quietPoint) note(c converge, p history.Pair) error {
+func (q *quietPoint) note(p history.Pair) error {
 	switch {
 	case p.Invoke.Process == history.Nemesis && p.Invoke.F == history.FAwaitHealthy:
 		q.healthy = &p
@@ -75,7 +75,7 @@ func (q *quietPoint) note(c converge, p history.Pair) error {
 		if err := json.Unmarshal(orNull(value), &q.asked); err != nil {
 			return fmt.Errorf("%w: operation %d: a wait for convergence: %w", ErrMalformed, indexOf(p), err)
 		}
-	case p.Invoke.Process.IsClient() && c.declares(p.Invoke.F) && p.Outcome() != history.Fail:
+	case p.Invoke.Process.IsClient() && p.Invoke.F != fRead && p.Outcome() != history.Fail:
 		q.declared++
 		last := p.Invoke
 		if p.HasComplete {

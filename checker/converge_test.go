@@ -79,6 +79,15 @@ const quarrel = `
 		40 gave-up
 		41..50 all d=1/3@28`
 
+// flicker is an object that matches in every other second.
+func flicker(from, to int) string {
+	var b strings.Builder
+	for at := from; at <= to; at++ {
+		fmt.Fprintf(&b, "\n%d all d=%d/3@%d", at, 2+at%2, at)
+	}
+	return b.String()
+}
+
 func TestConverge(t *testing.T) {
 	const begun = "0 declare d\n1 all d=0/3@5\n5 all d=3/3@8\n6 start kill-1\n7 all d=1/3@9\n8 stop kill-1\n9 healthy\n"
 	const stated = begun + "10 await 30 5 stated\n"
@@ -169,6 +178,29 @@ func TestConverge(t *testing.T) {
 		},
 		{name: "held for too short a time", run: stated + "11..37 all d=1/3@9\n38 all d=3/3@12\n40 gave-up\n41 all d=3/3@12", want: "unknown", says: "but not yet for 5s"},
 		{
+			name: "a late blip after it converged", run: stated + "11..14 all d=2/3@9\n14..38 all d=3/3@12\n39..44 all d=2/3@13\n45 gave-up\n45 all d=2/3@13",
+			want: "unknown", says: "but at the end Thing d does not any more",
+		},
+		{
+			name: "a late orphan", run: stated + "11..38 all d=3/3@12\n39..44 all d=3/3@12 o=1/1@14^\n45 gave-up\n45 all d=3/3@12 o=1/1@14^",
+			want: "unknown", says: "but at the end Thing o does not any more",
+		},
+		{
+			name: "it converged, and then did not match for the bound", run: stated + "11..38 all d=3/3@12\n39..69 all d=2/3@13\n70 gave-up\n70 all d=2/3@13",
+			want: "invalid stalled d",
+		},
+		{
+			name: "what it was before it converged does not make it oscillate", want: "unknown", says: "but at the end Thing d does not any more",
+			run: stated + "11 all d=2/3@20\n12 all d=3/3@21\n13 all d=2/3@22\n14..38 all d=3/3@23\n39..44 all d=2/3@24\n45 gave-up\n45 all d=2/3@24",
+		},
+		{
+			name: "a late flicker, over at the end", want: "unknown", says: "everything matched for",
+			run: stated + "11..36 all d=3/3@21\n37 all d=2/3@22\n38..39 all d=3/3@23\n40 all d=2/3@24\n41 gave-up\n41..42 all d=3/3@25\n43 all d=2/3@26\n44 all d=3/3@27",
+		},
+		{
+			name: "it converged, and then oscillates for the bound", want: "invalid oscillating d", run: stated + "11..20 all d=3/3@20" + flicker(21, 52) + "\n53 gave-up\n54 all d=2/3@90",
+		},
+		{
 			name: "a change of unknown outcome came late",
 			run:  "0 declare? d\n9 healthy\n10 await 30 5 stated\n11..30 all d=3/3@9\n31..39 all d=3/4@15\n40 gave-up\n41 all d=3/4@15",
 			want: "unknown",
@@ -234,6 +266,25 @@ func TestConvergeViews(t *testing.T) {
 			name: "a view was never compared", run: "0 all d=3/3@5\n0 declare d\n9 healthy\n10 await 30 5 stated\n11..20 quorum d=3/3@5\n20 n1 r=6 d=3/3@5\n20 n2 r=5 d=3/3@5\n20 converged\n21..26 quorum d=3/3@5\n27 store d=3/3@5",
 			want: "unknown", says: "the view n1 was not compared with the store",
 		},
+		{name: "two kinds, both compared", run: stated + fine + "20 all k=Box b=1/1@4\n21 all d=3/3@5\n21 all k=Box b=1/1@4", want: "valid"},
+		{
+			name: "of one kind the store was never looked at", run: stated + fine + "20 quorum k=Box b=1/1@4\n20 n1 k=Box b=1/1@4\n20 n2 k=Box b=1/1@4\n21 all d=3/3@5",
+			want: "unknown", says: "the view quorum was not compared with the store at one revision after the last change: Box",
+		},
+		{
+			name: "of one kind the store could not be read", want: "unknown", says: "not compared with the store at one revision after the last change: Box (the store could not be read: compacted)",
+			run: stated + fine + "20 quorum k=Box b=1/1@4\n20 n1 k=Box b=1/1@4\n20 n2 k=Box b=1/1@4\n20 store error k=Box compacted\n21 all d=3/3@5",
+		},
+		{
+			name: "of one kind one cache has another revision", want: "unknown", says: "the view n2 was not compared with the store at one revision after the last change: Box",
+			run: stated + fine + "20 quorum k=Box b=1/1@4\n20 n1 k=Box b=1/1@4\n20 n2 k=Box r=5 b=1/1@4\n20 store k=Box b=1/1@4\n21 all d=3/3@5",
+		},
+		{name: "a kind without any object, compared", run: stated + fine + "20 all k=Box r=7\n21 all d=3/3@5", want: "valid"},
+		{
+			name: "a kind without any object, not compared", run: stated + fine + "20 quorum k=Box r=7\n20 n1 k=Box r=7\n20 n2 k=Box r=7\n21 all d=3/3@5",
+			want: "unknown", says: "the view n1 was not compared with the store at one revision after the last change: Box",
+		},
+		{name: "the store could be read later", run: stated + "10 store error no answer\n" + fine + "21 all d=3/3@5", want: "valid"},
 	})
 }
 

@@ -66,10 +66,13 @@ func (s *states) add(state uint64, at time.Duration) {
 	s.list, s.at = append(s.list, state), append(s.at, at)
 }
 
-// repeat tells whether two states or more came again, and when that was last.
-func (s *states) repeat() (last time.Duration, ok bool) {
+// repeat tells whether two states or more came again, of those that it was in after a time, and when that was last.
+func (s *states) repeat(after time.Duration) (last time.Duration, ok bool) {
 	seen, again := map[uint64]bool{}, map[uint64]bool{}
 	for i, state := range s.list {
+		if i+1 < len(s.at) && s.at[i+1] <= after {
+			continue
+		}
 		if seen[state] {
 			again[state], last = true, s.at[i]
 		}

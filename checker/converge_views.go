@@ -122,10 +122,13 @@ type agreement struct {
 	seen map[conflictKey]*conflict
 	// list has the conflicts in the order in which they were first seen.
 	list []*conflict
-	// compared are the comparisons after the quiet point, by view, with the store or (where the store is not observed) any other.
-	compared   map[string]int64
+	// compared are the comparisons with the store after the quiet point.
+	compared   map[viewOf]int64
 	all, wrong int64
 }
+
+// viewOf is what a view shows of one kind.
+type viewOf struct{ view, kind string }
 
 type conflictKey struct{ a, b, kind, name string }
 
@@ -157,8 +160,8 @@ func (a *agreement) compare(views map[string]*seenView, v *seenView, kind string
 		}
 		a.all++
 		if a.q.over(k.index) && a.q.over(o.index) && (name == history.ViewStore || v.name == history.ViewStore) {
-			a.compared[name]++
-			a.compared[v.name]++
+			a.compared[viewOf{name, kind}]++
+			a.compared[viewOf{v.name, kind}]++
 		}
 		if o.sum != k.sum {
 			a.differ(v.name, name, kind, k, o)

@@ -23,11 +23,13 @@ type watching struct {
 	// the quiet point.
 	end, firstJudged    history.Moment
 	judged, quietJudged int64
-	samples, objects    int64
+	objects             int64
 	// matched is since when everything matches, in the quiet; stretches are the times for which it did.
 	matched   *stretch
 	stretches []stretch
 	quorumAt  map[string]int64 // the index of the newest quorum list of each kind
+	// storeErrors are why the store could not be read, by kind, the last time that it could not.
+	storeErrors map[string]string
 }
 
 // stretch is a time for which everything matched.
@@ -46,7 +48,8 @@ func newWatching(o ConvergeOptions, q *quietPoint, b Budget) *watching {
 	}
 	return &watching{
 		o: o, q: q, budget: b.MemoryBytes, views: map[string]*seenView{}, tracks: newTracks(q), lags: map[string]*lag{}, quorumAt: map[string]int64{},
-		agree: &agreement{q: q, seen: map[conflictKey]*conflict{}, compared: map[string]int64{}},
+		storeErrors: map[string]string{},
+		agree:       &agreement{q: q, seen: map[conflictKey]*conflict{}, compared: map[viewOf]int64{}},
 	}
 }
 
@@ -57,11 +60,10 @@ func (w *watching) add(op *history.Op, s *history.Sample) bool {
 		v = newSeenView(s.View)
 		w.views[s.View] = v
 	}
-	w.samples++
 	w.end = history.Moment{Known: true, Index: op.Index, Time: op.Time}
 	v.detail.Samples++
 	if s.Error != "" {
-		w.unreadable(v, s.Error)
+		w.unreadable(v, s)
 		return true
 	}
 	if v.round[s.Kind] {
@@ -123,18 +125,19 @@ func (v *seenView) compareLag(w *watching, kind string, k *kindView) {
 }
 
 // unreadable notes that a view could not be read.
-func (w *watching) unreadable(v *seenView, why string) {
+func (w *watching) unreadable(v *seenView, s *history.Sample) {
 	v.detail.Unreadable++
 	if v.name == history.ViewStore {
+		w.storeErrors[s.Kind] = s.Error
 		return
 	}
 	if v.broken == "" {
 		v.brokenFrom = w.end.Time
 	}
-	v.broken, v.last, v.judgedAt = why, w.end, w.end
+	v.broken, v.last, v.judgedAt = s.Error, w.end, w.end
 	v.detail.at(w.end.Time, -1)
 	clear(v.round)
-	w.tracks.set(w.end, objectID{kindOfViews, v.name}, []history.Mismatch{w.wrong(v, "it can't be read: "+why)})
+	w.tracks.set(w.end, objectID{kindOfViews, v.name}, []history.Mismatch{w.wrong(v, "it can't be read: "+s.Error)})
 	w.settle(w.end)
 }
 
@@ -242,14 +245,14 @@ func (w *watching) interval() time.Duration {
 	return (v.judgedAt.Time - w.firstJudged.Time) / time.Duration(w.judged-1)
 }
 
-// held is the first time for which everything matched as long as asked.
-func (w *watching) held() (stretch, bool) {
-	for _, s := range w.stretches {
-		if s.to.Index > s.from.Index && s.to.Time-s.from.Time+w.interval() >= w.q.hold() {
-			return s, true
+// held is the first time for which everything matched as long as asked, after a moment; nil if there is none.
+func (w *watching) held(after time.Duration) *stretch {
+	for i := range w.stretches {
+		if s := &w.stretches[i]; s.to.Index > s.from.Index && s.to.Time-max(s.from.Time, after)+w.interval() >= w.q.hold() {
+			return s
 		}
 	}
-	return stretch{}, false
+	return nil
 }
 
 // seconds writes a duration for people.

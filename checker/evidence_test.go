@@ -38,6 +38,7 @@ func TestEvidenceInTheMiddleChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sets := must(t)(SetWith(SetOptions{}))
 	common := []Checker{Members(), Logs(), Stats(), Availability(), Errors(), Exercise(Minimum{OK: 1}, []string{"kill"})}
 	const kill = `{"id":"kill-1","family":"kill","requested":"kill","proof":{"pid":7}}`
 	for name, of := range map[string]struct {
@@ -49,8 +50,8 @@ func TestEvidenceInTheMiddleChangesNothing(t *testing.T) {
 			1 cas x [1,2,true] v=2 / 0 invoke write x 3 / 0 info write x 3 / 1 read x 2 v=2
 			nemesis invoke stop-kill ` + kill + ` / nemesis ok stop-kill ` + kill + ` / nemesis invoke members / nemesis ok members []`},
 		"a stale read": {linearizable, `0 write x 1 v=1 / 0 write x 2 v=2 / 1 read x 1 v=1`},
-		"a set":        {Set(), `0 add s 1 / 1 add s 2 / nemesis invoke final-reads / nemesis ok final-reads / 0 read s [1,2]`},
-		"a lost one":   {Set(), `0 add s 1 / 1 add s 2 / nemesis invoke final-reads / nemesis ok final-reads / 0 read s [1]`},
+		"a set":        {sets, `0 add s 1 / 1 add s 2 / nemesis invoke final-reads / nemesis ok final-reads / 0 read s [1,2]`},
+		"a lost one":   {sets, `0 add s 1 / 1 add s 2 / nemesis invoke final-reads / nemesis ok final-reads / 0 read s [1]`},
 		"appends":      {AppendInternal(), `0 txn k [["append","k",1],["r","k",[1]]] / 1 txn k [["r","k",[1]]]`},
 		"not its own":  {AppendInternal(), `0 txn k [["append","k",1],["r","k",[]]]`},
 	} {

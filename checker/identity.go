@@ -15,6 +15,8 @@ import (
 type IdentitiesOptions struct {
 	// Slack is by how much the clocks of two nodes may differ: spans on different nodes that overlap by no more than that say nothing.
 	Slack time.Duration
+	// Still: nothing need move. Otherwise a run in which no name ever had a second pod is Unknown: nothing could have overlapped.
+	Still bool
 	// Only, where not nil, tells the pods (namespace/name) whose identity is promised to be unique; nil: all of them.
 	Only func(pod string) bool
 }
@@ -25,6 +27,8 @@ type IdentitiesOptions struct {
 //
 // It is a promise about pods that nobody deleted by force: who does, tells the control plane that it has seen to it that the
 // containers are gone. Containers end with their runtime, though nobody is told then.
+//
+// A node whose log could not be read (an operation history.FRuntime without a value, and with the error) makes it Unknown.
 func Identities(o IdentitiesOptions) Checker { return identities{o} }
 
 type identities struct{ o IdentitiesOptions }
@@ -81,6 +85,10 @@ func (i identities) Check(ctx context.Context, src history.Source, _ Budget) (Re
 			f.unknown("%s", errStopped)
 			break
 		}
+		if isNull(op.Value) && op.Error != "" {
+			f.unknown("the log of the container runtime on %s could not be read: %s", op.Node, op.Error)
+			continue
+		}
 		s := runtimeSpan{index: op.Index, node: op.Node}
 		if err := json.Unmarshal(op.Value, &s.RuntimeSpan); err != nil {
 			return Result{}, fmt.Errorf("operation %d: a container's life: %w: %w", op.Index, ErrMalformed, err)
@@ -101,8 +109,11 @@ func (i identities) Check(ctx context.Context, src history.Source, _ Budget) (Re
 		}
 		i.judge(&f, &d, pod, byName[pod])
 	}
-	if d.Spans == 0 {
+	switch {
+	case d.Spans == 0:
 		f.unknown("nothing to check: no runtime's log tells of a container")
+	case d.Moved == 0 && !i.o.Still:
+		f.unknown("nothing to check: no pod was replaced by another of its name")
 	}
 	return f.result(d.summary(), d)
 }

@@ -25,7 +25,7 @@ const DefaultLeadersTolerated = time.Second
 // election of its own). A lease without fencing does not promise that there is one leader at most: a leader that is held up, or cut off
 // from the store, believes in its term until it looks at its clock. Such an overlap is told as an allowed anomaly, two-leaders, with its sum, its longest and their
 // number. It breaks the promise only where nothing excuses it: if it lasts longer than Tolerated in the final phase, after
-// the nemesis's history.FFinalReads, with every fault undone.
+// the nemesis's history.FFinalReads, with every fault undone and the system well. Where that is not certain, such an overlap is Unknown.
 //
 // Times are the driver's, on which all candidates run. Terms of an operation of unknown outcome are not known and not
 // counted. A run in which nobody led, or nobody in the final phase, is Unknown.
@@ -74,14 +74,19 @@ func (l leaders) Check(ctx context.Context, src history.Source, _ Budget) (Resul
 		f         findings
 		elections = map[string][]term{}
 		final     = time.Duration(never)
+		finalAt   = int64(never)
 		d         = LeadersDetail{Ends: map[string]int{}}
 	)
 	err := f.nemesis(ctx, src, func(p history.Pair) error {
 		if p.Invoke.F == history.FFinalReads {
-			final = p.Invoke.Time
+			final, finalAt = p.Invoke.Time, p.Invoke.Index
 		}
 		return nil
 	})
+	if err != nil {
+		return Result{}, err
+	}
+	faults, err := f.faultsOf(ctx, src)
 	if err != nil {
 		return Result{}, err
 	}
@@ -104,9 +109,14 @@ func (l leaders) Check(ctx context.Context, src history.Source, _ Budget) (Resul
 	if err != nil {
 		return Result{}, err
 	}
-	j := leadersJudge{f: &f, d: &d, final: final, tolerated: l.tolerated}
+	j := leadersJudge{f: &f, d: &d, final: final, tolerated: l.tolerated, unwell: faults.unwell(finalAt)}
 	for _, key := range sortedKeys(elections) {
 		j.judge(key, elections[key])
+	}
+	if j.excused {
+		for _, why := range j.unwell {
+			f.unknown("two processes led in the final phase, but %s", why)
+		}
 	}
 	switch {
 	case d.Terms == 0:
@@ -136,6 +146,9 @@ type leadersJudge struct {
 	d         *LeadersDetail
 	final     time.Duration
 	tolerated time.Duration
+	// unwell is why the system may not have been well in the final phase; excused: there was an overlap that this excuses.
+	unwell  []string
+	excused bool
 }
 
 // judge measures the overlaps of one election's terms.
@@ -185,5 +198,6 @@ func (j *leadersJudge) overlap(key string, a, b *term, from, to time.Duration) {
 	if final > j.tolerated {
 		why += fmt.Sprintf(", %s of it in the final phase, where at most %s is tolerated", final, j.tolerated)
 	}
-	j.f.add(Anomaly{Name: "two-leaders", Key: key, Ops: []int64{a.index, b.index}, Why: why, Allowed: final <= j.tolerated})
+	j.excused = j.excused || final > j.tolerated && len(j.unwell) > 0
+	j.f.add(Anomaly{Name: "two-leaders", Key: key, Ops: []int64{a.index, b.index}, Why: why, Allowed: final <= j.tolerated || len(j.unwell) > 0})
 }

@@ -33,6 +33,30 @@ func TestLeaders(t *testing.T) {
 			name: "one that takes over a little early in the end", history: final + lead("0", "n1", term("1", "25", "released")) + lead("1", "n2", term("24", "30", "over")),
 			want: "valid (two-leaders e [3 5])",
 		},
+		{
+			name: "two in the end, under a fault that was not undone", want: "unknown (two-leaders e [7 9])", why: "kill-1 (kill) was not proved to have ended",
+			history: `nemesis start-kill {"id":"kill-1","family":"kill","proof":1} t=2s / nemesis invoke heal t=15s / nemesis info heal t=15s / ` + final +
+				lead("0", "n1", term("1", "30", "over")) + lead("1", "n2", term("6", "30", "over")),
+		},
+		{
+			name: "two in the end of a system that did not get well", want: "unknown (two-leaders e [5 7])", why: "did not get well again: no leader",
+			history: `nemesis invoke await-healthy t=15s / nemesis info await-healthy t=15s ! no leader / ` + final +
+				lead("0", "n1", term("1", "30", "over")) + lead("1", "n2", term("6", "30", "over")),
+		},
+		{
+			name: "two in the end, under a fault that was undone too late", want: "unknown (two-leaders e [7 9])", why: "kill-1 (kill) was not proved to have ended by then",
+			history: `nemesis start-kill {"id":"kill-1","family":"kill","proof":1} t=2s / ` + final + `nemesis heal t=25s / ` +
+				lead("0", "n1", term("1", "30", "over")) + lead("1", "n2", term("6", "30", "over")),
+		},
+		{
+			name: "two in the end of a system that did", want: "invalid two-leaders e [9 11]",
+			history: `nemesis start-kill {"id":"kill-1","family":"kill","proof":1} t=2s / nemesis heal t=15s / nemesis await-healthy t=16s / ` + final +
+				lead("0", "n1", term("1", "30", "over")) + lead("1", "n2", term("6", "30", "over")),
+		},
+		{
+			name: "one after the other under a fault that was not undone", want: "valid",
+			history: `nemesis start-kill {"id":"kill-1","family":"kill","proof":1} t=2s / ` + final + lead("0", "n1", term("1", "5", "lost")) + lead("1", "n2", term("6", "30", "over")),
+		},
 		{name: "terms of one process", history: final + lead("0", "n1", term("1", "8", "lost")+","+term("7", "30", "over")), want: "valid"},
 		{name: "elections are apart", history: final + lead("0", "n1", term("1", "30", "over")) + `1 lead f {"terms":[` + term("1", "30", "over") + `]} t=30s`, want: "valid"},
 		{name: "nobody in the end", history: final + lead("0", "n1", term("1", "8", "lost")), want: "unknown", why: "nobody led in the final phase"},

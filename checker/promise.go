@@ -22,11 +22,8 @@ const (
 	ModelCached = "cached"
 )
 
-// Kinds of read, as --read has them, beside those of history.ReadQuorum, ….
-const (
-	ReadLinearizable = "linearizable"
-	ReadSerializable = "serializable"
-)
+// ReadSerializable is a kind of read, as --read has them, beside those of history.ReadQuorum, …; others are linearizable.
+const ReadSerializable = "serializable"
 
 // ErrUnknownModel is what a checker gives that is asked for a model it does not know.
 var ErrUnknownModel = errors.New("unknown model (want linearizable, serializable or cached)")

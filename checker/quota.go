@@ -31,6 +31,9 @@ type QuotaOptions struct {
 //     declaration of Kind in its namespace.
 //   - by the samples (history.Sample) of the view history.ViewQuorum. The limit is what the object of Kind wants there.
 //
+// Both also show whether a limit did anything: a run in which nothing that is counted was created, or no create was refused for a quota and no
+// limit was ever reached, is Unknown.
+//
 // An excess that was there before the wait for convergence (history.FAwaitConverged, else history.FFinalReads), or that the samples show after
 // it, and that is there at the end breaks the promise: quota-exceeded. Any other is told as allowed.
 func Quota(o QuotaOptions) Checker { return quota{o} }
@@ -45,6 +48,8 @@ type QuotaDetail struct {
 	Created int `json:"created"`
 	Refused int `json:"refused"`
 	Samples int `json:"samples"`
+	// Reached: there were as many objects as some limit allows, or more.
+	Reached bool `json:"reached"`
 	// ExcessMax is the most by which a limit was exceeded, ExcessTime for how long in all, in nanoseconds: by the operations.
 	ExcessMax  int64         `json:"excess_max"`
 	ExcessTime time.Duration `json:"excess_ns"`
@@ -61,7 +66,7 @@ func (q quota) Check(ctx context.Context, src history.Source, _ Budget) (Result,
 	j := &quotaJudge{o: q.o, limits: map[string]*limit{}, removals: map[string][]removal{}, views: map[string]*sampled{}}
 	err := j.f.nemesis(ctx, src, func(p history.Pair) error {
 		if p.Invoke.F == history.FAwaitConverged || p.Invoke.F == history.FFinalReads && !j.quiet.known {
-			j.quiet = quietFrom{known: true, index: p.Invoke.Index, converged: p.Invoke.F == history.FFinalReads || p.Outcome() == history.OK}
+			j.quiet = quietFrom{known: true, index: p.Invoke.Index}
 		}
 		return nil
 	})
@@ -77,6 +82,7 @@ func (q quota) Check(ctx context.Context, src history.Source, _ Budget) (Result,
 	}
 	j.count(end)
 	j.judgeSamples()
+	j.exercised()
 	switch {
 	case j.d.Namespaces == 0 && j.d.Samples == 0:
 		j.f.unknown("nothing to check: no limit was declared, and none was sampled")
@@ -86,6 +92,17 @@ func (q quota) Check(ctx context.Context, src history.Source, _ Budget) (Result,
 		j.f.unknown("there is no quiet phase: the nemesis marked none (%s, %s)", history.FAwaitConverged, history.FFinalReads)
 	}
 	return j.f.result(j.d.summary(), j.d)
+}
+
+// exercised gives the reasons why a run can't have exceeded a limit.
+func (j *quotaJudge) exercised() {
+	switch {
+	case j.d.Namespaces == 0 && j.d.Samples == 0:
+	case j.d.Created == 0 && !j.sampledAny:
+		j.f.unknown("nothing to check: nothing was created that a limit counts")
+	case j.d.Refused == 0 && !j.d.Reached:
+		j.f.unknown("nothing to check: no limit was ever reached, and no create refused for one")
+	}
 }
 
 func (d *QuotaDetail) summary() string {
@@ -98,8 +115,8 @@ func (d *QuotaDetail) summary() string {
 
 // quietFrom is when the quiet phase began.
 type quietFrom struct {
-	known, converged bool
-	index            int64
+	known bool
+	index int64
 }
 
 // limit is what one namespace allows.
@@ -128,6 +145,8 @@ type quotaJudge struct {
 	// removals are the deletes that may have happened, by key.
 	removals map[string][]removal
 	views    map[string]*sampled
+	// sampledAny: a sample showed an object of what is counted.
+	sampledAny bool
 }
 
 func namespaceOf(key string) string {
@@ -258,7 +277,9 @@ func (j *quotaJudge) countOf(namespace, kind string, list []step, end time.Durat
 	)
 	for _, s := range list {
 		now += s.by
-		switch above := now > l.allowed && s.at >= l.from && s.at < l.to; {
+		inForce := s.at >= l.from && s.at < l.to
+		j.d.Reached = j.d.Reached || inForce && now >= l.allowed
+		switch above := inForce && now > l.allowed; {
 		case above && !over.open:
 			over = excess{open: true, since: s.at, by: now - l.allowed, index: s.index}
 			began = s.time
@@ -343,21 +364,22 @@ func (j *quotaJudge) apply(index int64, s *history.Sample) {
 	for _, o := range s.Changed {
 		v.objects[o.Name] = o
 	}
-	for _, e := range j.sampledExcess() {
-		j.d.SampledMax = max(j.d.SampledMax, e.by)
+	j.sampledAny = j.sampledAny || s.Kind != j.o.Kind && len(s.Changed) > 0
+	for _, n := range j.sampledCounts() {
+		j.d.Reached = j.d.Reached || n.have > 0 && n.have >= n.want
+		j.d.SampledMax = max(j.d.SampledMax, n.have-n.want)
 	}
 }
 
-// sampledExcessOf is an excess that the samples show now.
-type sampledExcessOf struct {
+// sampledCount is how many objects of a kind the samples show now, and how many a quota wants at most.
+type sampledCount struct {
 	quota, kind string
 	have, want  int64
-	by          int64
 	ops         []int64
 }
 
-// sampledExcess compares the newest samples.
-func (j *quotaJudge) sampledExcess() (out []sampledExcessOf) {
+// sampledCounts compares the newest samples.
+func (j *quotaJudge) sampledCounts() (out []sampledCount) {
 	limits := j.views[j.o.Kind]
 	if limits == nil {
 		return nil
@@ -376,9 +398,7 @@ func (j *quotaJudge) sampledExcess() (out []sampledExcessOf) {
 					have++
 				}
 			}
-			if have > want {
-				out = append(out, sampledExcessOf{name, j.o.Counted[counted], have, want, have - want, []int64{v.index, limits.index}})
-			}
+			out = append(out, sampledCount{name, j.o.Counted[counted], have, want, []int64{v.index, limits.index}})
 		}
 	}
 	return out
@@ -386,7 +406,10 @@ func (j *quotaJudge) sampledExcess() (out []sampledExcessOf) {
 
 // judgeSamples judges what the last samples show.
 func (j *quotaJudge) judgeSamples() {
-	for _, e := range j.sampledExcess() {
+	for _, e := range j.sampledCounts() {
+		if e.have <= e.want {
+			continue
+		}
 		after := j.quiet.known && e.ops[0] > j.quiet.index && e.ops[1] > j.quiet.index
 		j.f.add(Anomaly{
 			Name: "quota-exceeded", Key: e.quota, Ops: e.ops, Allowed: !after,

@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/faultline/faultline/harness/history"
@@ -15,6 +16,7 @@ func TestQuota(t *testing.T) {
 		quiet = `nemesis await-converged {} / `
 
 		sampleQuota = `evidence ok sample {"view":"quorum","kind":"Quota","whole":true,"changed":[{"kind":"Quota","name":"q/quota","version":1,"want":{"pods":1}}]} / `
+		sampleOne   = `evidence ok sample {"view":"quorum","kind":"Pod","whole":true,"changed":[{"kind":"Pod","name":"q/p1","version":2}]} / `
 		sampleTwo   = `evidence ok sample {"view":"quorum","kind":"Pod","whole":true,"changed":[{"kind":"Pod","name":"q/p1","version":2},{"kind":"Pod","name":"q/p2","version":3}]} / `
 		sampleGone  = `evidence ok sample {"view":"quorum","kind":"Pod","gone":["q/p2"]} / `
 		sampleEnded = `evidence ok sample {"view":"quorum","kind":"Pod","changed":[{"kind":"Pod","name":"q/p2","version":5,"attr":{"phase":"Failed"}}]} / `
@@ -45,7 +47,11 @@ func TestQuota(t *testing.T) {
 		{name: "of unknown outcome", history: limit + p1 + `1 invoke create q/p2 {"kind":"Pod"} / ` + quiet, want: "valid"},
 		{name: "another kind", history: limit + p1 + `1 create q/c2 {"kind":"ConfigMap","uid":"u2"} / ` + quiet, want: "valid"},
 		{name: "another namespace", history: limit + p1 + `1 create r/p2 {"kind":"Pod","uid":"u2"} / ` + quiet, want: "valid"},
-		{name: "the limit went", history: limit + `2 invoke delete q/quota {"kind":"Quota"} / ` + p1 + p2 + quiet, want: "valid"},
+		{name: "the limit went", history: limit + p1 + `2 invoke delete q/quota {"kind":"Quota"} / ` + p2 + quiet, want: "valid"},
+		{name: "the limit went before it was reached", history: limit + `2 invoke delete q/quota {"kind":"Quota"} / ` + p1 + p2 + quiet, want: "unknown", why: "no limit was ever reached"},
+		{name: "nothing was created", history: limit + quiet, want: "unknown", why: "nothing was created that a limit counts"},
+		{name: "never reached", history: `0 create q/quota {"kind":"Quota","count":2} / ` + p1 + quiet, want: "unknown", why: "no limit was ever reached, and no create refused for one"},
+		{name: "never reached, for all that is known", history: `0 create q/quota {"kind":"Quota","count":2} / ` + p1 + `1 create q/p2 {"kind":"Pod","refused":"quota"} / ` + quiet, want: "valid"},
 		{name: "no quiet phase", history: limit + p1, want: "unknown", why: "there is no quiet phase"},
 		{name: "the end is missing", cut: true, history: limit + p1 + quiet, want: "unknown", why: "the history is incomplete"},
 
@@ -53,6 +59,8 @@ func TestQuota(t *testing.T) {
 		{name: "sampled before the end", history: sampleQuota + sampleTwo + quiet, want: "valid (quota-exceeded q/quota [1 0])"},
 		{name: "sampled, then gone", history: quiet + sampleQuota + sampleTwo + sampleGone, want: "valid"},
 		{name: "sampled, then not counted", history: quiet + sampleQuota + sampleTwo + sampleEnded, want: "valid"},
-		{name: "sampled by nobody", history: quiet + sampleQuota + sampleError + sampleStale, want: "valid"},
+		{name: "sampled by nobody", history: quiet + sampleQuota + sampleOne + sampleError + sampleStale, want: "valid"},
+		{name: "sampled by nobody, nor anything else", history: quiet + sampleQuota + sampleError + sampleStale, want: "unknown", why: "nothing was created"},
+		{name: "sampled, never reached", history: quiet + strings.Replace(sampleQuota, `"pods":1`, `"pods":2`, 1) + sampleOne, want: "unknown", why: "no limit was ever reached"},
 	})
 }

@@ -13,19 +13,32 @@ import (
 //
 // A server that loses what its cache is fed by reads the whole state from the store again. Meanwhile it may answer reads from the store
 // itself: these may see more than the state that was read for the cache, which is shown from then on until the cache has caught up. So a server
-// may go back, but only to a state that was the newest shortly before the read that saw more.
+// may go back, but only to a state that was the newest before the read that saw more, by no longer than it takes to fill the cache.
 type renewals struct {
 	// unsettled are the stretches in which a fault was in force, or had been shortly before.
 	unsettled spanList
 	windows   []history.Window
+	// doubts counts the reads of which it is not known whether they may have gone back, doubt says so of the first.
+	doubts int
+	doubt  string
 }
 
 const (
 	// settleTime is how long after a fault's end a server may still begin its cache anew: until its connections to the store are found
 	// broken and made again.
 	settleTime = 15 * time.Second
-	// renewalTime is how long it takes, at most, from where the store read the state to where the cache shows it.
+	// renewalTime is how long it takes, where nothing is short, from where the store read the state to where the cache shows it. How
+	// long it takes a busy server nobody promises: whether a state that is older by up to settleTime is such a one is not known.
 	renewalTime = time.Second
+)
+
+// excused tells whether a server may have gone back.
+type excused int
+
+const (
+	notExcused excused = iota
+	maybeExcused
+	certainlyExcused
 )
 
 // renewalsOf reads the faults of a history.
@@ -76,9 +89,9 @@ func indexesAt(src history.Source, windows []history.Window) (map[time.Duration]
 
 // excuse tells whether one server may have gone back between a read and a later one that ended at an index, because it began its cache anew. since
 // tells for how long, at a moment, there had been something newer than what the later read saw.
-func (r *renewals) excuse(before *viewer, until int64, since func(at time.Duration) time.Duration) bool {
+func (r *renewals) excuse(before *viewer, until int64, since func(at time.Duration) time.Duration) excused {
 	if !r.unsettled.overlaps(before.call, until) {
-		return false
+		return notExcused
 	}
 	// Where a fault held up the read, or the server, what counts is the time before it.
 	at := before.callAt
@@ -87,5 +100,30 @@ func (r *renewals) excuse(before *viewer, until int64, since func(at time.Durati
 			at = min(at, w.StartInvoke.Time)
 		}
 	}
-	return since(at) <= renewalTime
+	switch took := since(at); {
+	case took <= renewalTime:
+		return certainlyExcused
+	case took <= settleTime:
+		return maybeExcused
+	}
+	return notExcused
+}
+
+// judge adds the anomaly of a read that went back.
+func (r *renewals) judge(f *findings, a Anomaly, e excused) {
+	a.Allowed = e != notExcused
+	f.add(a)
+	if e == maybeExcused {
+		if r.doubts++; r.doubts == 1 {
+			r.doubt = a.Why
+		}
+	}
+}
+
+// tell gives the reads of which it is not known whether they may have gone back as a reason to be Unknown.
+func (r *renewals) tell(f *findings) {
+	if r.doubts > 0 {
+		f.unknown("%s by more than %s, up to %s, near a fault: whether the server was filling its cache anew for so long is not known; the first: %s",
+			count(r.doubts, "read went back", "reads went back"), renewalTime, settleTime, r.doubt)
+	}
 }

@@ -105,7 +105,7 @@ func TestRunUnreadable(t *testing.T) {
 
 func everyChecker(t testing.TB) []Checker {
 	return []Checker{
-		must(t)(Linearizable(LinearizableOptions{})), Set(), AppendInternal(), Stats(), Errors(), Logs(), Members(), Availability(),
+		must(t)(Linearizable(LinearizableOptions{})), must(t)(SetWith(SetOptions{})), AppendInternal(), Stats(), Errors(), Logs(), Members(), Availability(),
 		Exercise(Minimum{}, nil),
 	}
 }

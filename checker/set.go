@@ -10,9 +10,6 @@ import (
 	"github.com/faultline/faultline/harness/history"
 )
 
-// Set is SetWith for linearizable reads.
-func Set() Checker { return set{ModelLinearizable, ""} }
-
 // SetOptions choose what reads of a set promise.
 type SetOptions struct {
 	// Model is ModelLinearizable, ModelSerializable or ModelCached; empty takes it from Read.
@@ -46,7 +43,7 @@ func SetWith(o SetOptions) (Checker, error) {
 
 type set struct{ model, read string }
 
-// SetDetail is the Detail of Set, elements of all keys together.
+// SetDetail is the Detail of SetWith, elements of all keys together.
 type SetDetail struct {
 	Keys         int64 `json:"keys"`
 	Reads        int64 `json:"reads"`

@@ -3,7 +3,7 @@ package checker
 import "testing"
 
 func TestSet(t *testing.T) {
-	runTranscripts(t, Set(), []transcriptCase{
+	runTranscripts(t, must(t)(SetWith(SetOptions{})), []transcriptCase{
 		{name: "nothing", history: ``, want: "unknown", why: "nothing to check"},
 		{name: "added and read", history: `0 add s 1 / 1 add s 2 / 0 read s [1,2]`, want: "valid"},
 		{name: "empty", history: `0 read s null / 0 add s 1 / 0 read s [1]`, want: "valid"},

@@ -28,7 +28,8 @@ type SnapshotOptions struct {
 //     an object that had been deleted. time-travel: what is newer was seen on another server. Both are allowed to lists from caches.
 //   - older-than-asked: the revision is older than the one that was asked for. wrong-revision: it is not the very one asked for.
 //   - non-monotonic-read: lists from one server's cache go back for one process. It is allowed where the server may have begun its cache
-//     anew: a fault was in force in between or shortly before, and what it goes back to had been the newest shortly before.
+//     anew: a fault was in force in between or shortly before, and what it goes back to had been the newest shortly before. If that was
+//     longer ago than a cache is filled in where nothing is short, it is Unknown.
 //   - garbage-read, aborted-read, future-read, version-mismatch: nobody wrote what is shown; who did was told that it failed; it was
 //     invoked later; or it has another version.
 //
@@ -91,6 +92,7 @@ func (s snapshots) Check(ctx context.Context, src history.Source, b Budget) (Res
 		}
 		j.monotone(c)
 	})
+	j.renewals.tell(&j.f)
 	if len(j.d.Lists) == 0 {
 		j.f.unknown("nothing to check: no list was ok")
 	}

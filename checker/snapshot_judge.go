@@ -119,13 +119,13 @@ func (j *snapshotJudge) monotone(c *collection) {
 		}
 		who := reader{s.process, s.node}
 		if b := last[who]; b != nil && b.revision > s.revision {
-			excused := j.renewals.excuse(&b.viewer, s.ret, func(at time.Duration) time.Duration {
+			e := j.renewals.excuse(&b.viewer, s.ret, func(at time.Duration) time.Duration {
 				return max(j.cs.writes.since(s.revision, never, at), j.cs.views.since(s.revision, never, at))
 			})
-			j.f.add(Anomaly{
-				Name: "non-monotonic-read", Key: c.key, Ops: []int64{s.ret, b.ret}, Allowed: excused,
+			j.renewals.judge(&j.f, Anomaly{
+				Name: "non-monotonic-read", Key: c.key, Ops: []int64{s.ret, b.ret},
 				Why: fmt.Sprintf("%s shows revision %d, but the same process had been shown %d there before (%d)", s.what, s.revision, b.revision, b.ret),
-			})
+			}, e)
 		}
 		last[who] = s
 	}

@@ -23,10 +23,13 @@ import (
 //   - An event says what happened: added where the object was not, modified where it was: wrong-event-type. It has what was
 //     written, with its version: version-mismatch; somebody wrote or deleted it: phantom-event.
 //   - The initial state is the state at its revision, and so is what an informer holds at the end: wrong-snapshot. With the initial state
-//     sent by the stream itself (history.WatchList), it reflects what was acknowledged before: stale-read. In other streams that
-//     is allowed.
+//     sent by the stream itself and closed by a bookmark (history.WatchList), or read by the quorum list that a stream is resumed from
+//     (history.WatchResume), it reflects what was acknowledged before: stale-read. In other streams that is allowed.
 //
 // The events of informers are not judged one by one: they may skip and join changes.
+//
+// A stream that ended by an error that no list of the client knows ("error: ", then PrefixUnexpected) makes it Unknown, as Errors does with
+// operations: what the server sent may have been nonsense. So does a run in which no stream delivered an event or owed one.
 func Watches() Checker { return watches{} }
 
 type watches struct{}
@@ -81,6 +84,11 @@ func (watches) Check(ctx context.Context, src history.Source, b Budget) (Result,
 		j.f.unknown("nothing to check: no watch was ok")
 	case j.d.Events == 0 && j.d.Initial == 0:
 		j.f.unknown("nothing to check: no watch delivered anything")
+	case j.d.Events == 0 && j.d.Owed == 0:
+		j.f.unknown("nothing to check: no watch delivered an event, nor owed one")
+	}
+	for _, u := range j.unforeseen {
+		j.f.unknown("a stream ended by an error that no list knows: %s (%s, the first is watch %d)", u.text, count(u.times, "time", "times"), u.first)
 	}
 	return j.f.result(j.d.summary(), j.d)
 }

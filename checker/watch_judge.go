@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/faultline/faultline/harness/history"
 )
@@ -13,12 +14,43 @@ type watchJudge struct {
 	f  findings
 	d  WatchDetail
 	cs *collections
+	// unforeseen are the errors that no list knows and that ended streams.
+	unforeseen []*unforeseenEnd
+}
+
+// unforeseenEnd is why a stream ended, alike but for numbers, how often, and the first such stream.
+type unforeseenEnd struct {
+	alike, text string
+	times       int
+	first       int64
+}
+
+// endUnexpected begins the End of a stream that an error ended that no list of the client knows.
+const endUnexpected = "error: " + PrefixUnexpected
+
+// ended notes why a stream ended.
+func (j *watchJudge) ended(s *stream) {
+	j.d.Ends[endOf(s.End)]++
+	if !strings.HasPrefix(s.End, endUnexpected) {
+		return
+	}
+	text := clip(s.End)
+	alike := withoutNumbers(text)
+	for _, u := range j.unforeseen {
+		if u.alike == alike {
+			u.times++
+			return
+		}
+	}
+	if len(j.unforeseen) < listedMax {
+		j.unforeseen = append(j.unforeseen, &unforeseenEnd{alike, text, 1, s.ret})
+	}
 }
 
 // judge adds what is wrong with one stream. covered are the changes that some stream owed.
 func (j *watchJudge) judge(c *collection, s *stream, covered map[*change]bool) {
 	j.d.Streams[s.From]++
-	j.d.Ends[endOf(s.End)]++
+	j.ended(s)
 	j.d.Initial += len(s.Initial)
 	r := &replay{j: j, c: c, s: s, present: map[string]bool{}, delivered: map[int64]string{}}
 	r.initial()
@@ -109,14 +141,11 @@ func (r *replay) members(v *snapshot) {
 	}
 }
 
-// age judges how old an initial state is.
+// age judges how old an initial state of a known revision is. What a stream is resumed from where its process had seen nothing is a quorum list.
 func (j *watchJudge) age(c *collection, s *stream, v *snapshot) {
-	if s.From == history.WatchResume || s.From == history.WatchPast {
-		return
-	}
 	if w, ok := j.cs.writes.before(s.call); ok && w.version > v.revision {
 		j.f.add(Anomaly{
-			Name: "stale-read", Key: c.key, Ops: []int64{s.ret, w.ret}, Allowed: s.From != history.WatchList,
+			Name: "stale-read", Key: c.key, Ops: []int64{s.ret, w.ret}, Allowed: s.From != history.WatchList && s.From != history.WatchResume,
 			Why: fmt.Sprintf("%s is of revision %d, but %d had completed at version %d before it began", v.what, v.revision, w.ret, w.version),
 		})
 	}

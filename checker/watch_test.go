@@ -1,6 +1,9 @@
 package checker
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestWatches(t *testing.T) {
 	const (
@@ -86,10 +89,14 @@ func TestWatches(t *testing.T) {
 		{name: "before it was written", history: a1 + resume("9", eA1+","+eB2) + ` / ` + b2, want: "invalid phantom-event c [3 5]", why: "invoked only later"},
 
 		{name: "an initial state", history: all + begin("list", mA1+","+mB2, "11", eDB+","+eA3), want: "invalid stale-read c [11 9]"},
-		{name: "a new one", history: a1 + b2 + begin("list", mA1+","+mB2, "11", mark("11")), want: "valid"},
+		{name: "a new one", history: a1 + b2 + resume("9", eA1+","+eB2) + ` / ` + begin("list", mA1+","+mB2, "11", mark("11")), want: "valid"},
+		{name: "nothing else", history: a1 + b2 + begin("list", mA1+","+mB2, "11", mark("11")), want: "unknown", why: "no watch delivered an event, nor owed one"},
 		{name: "an old one from a cache", history: all + begin("now", mA1+","+mB2, "11", eDB+","+eA3), want: "valid (stale-read c [11 9])"},
 		{name: "of a state that never was", history: all + begin("now", mA1, "11", eDB+","+eA3), want: "invalid wrong-snapshot c [11 3] wrong-event-type c [11]"},
-		{name: "of a list before it", history: all + begin("resume", mA1+","+mB2, "11", eDB+","+eA3), want: "valid"},
+		{name: "of an old list before it", history: all + begin("resume", mA1+","+mB2, "11", eDB+","+eA3), want: "invalid stale-read c [11 9]", why: "is of revision 11, but 9 had completed at version 15 before it began"},
+		{name: "of a list before it", history: a1 + b2 + `1 invoke watch c {"from":"resume"} / ` + db + a3 + strings.Replace(begin("resume", mA1+","+mB2, "11", eDB+","+eA3), "1 watch", "1 ok watch", 1), want: "valid"},
+		{name: "an error that no list knows", history: all + resume("9", eA1+","+eB2) + ` / ` + strings.Replace(resume("11", eDB), `"time"`, `"error: unexpected: an event FOO of a *v1.Pod"`, 1), want: "unknown", why: "a stream ended by an error that no list knows: error: unexpected: an event FOO of a *v1.Pod (1 time, the first is watch 13)"},
+		{name: "an error of the connection", history: all + strings.Replace(resume("9", eA1+","+eB2), `"time"`, `"error: unexpected EOF"`, 1), want: "valid"},
 		{name: "of unknown revision", history: all + `1 watch c {"from":"now","initial":[` + mA1 + `,` + mB2 + `],"initial_done":true,"events":[` + eA3 + `,` + eD4 + `],"end":"closed"}`, want: "valid"},
 		{name: "of unknown revision, with a gap", history: all + `1 watch c {"from":"now","initial":[` + mA1 + `],"initial_done":true,"events":[` + eDB + `,` + eA3 + `],"end":"closed"}`, want: "invalid wrong-event-type c [11] lost-event c [11 3]"},
 		{name: "that is not all", history: all + `1 watch c {"from":"now","initial":[` + mA1 + `],"events":[` + eDB + `,` + eA3 + `],"end":"closed"}`, want: "valid"},

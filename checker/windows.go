@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -78,6 +79,19 @@ func (a faults) after(w *history.Window) (span, bool) {
 		}
 	}
 	return s, true
+}
+
+// unwell are the reasons why the system may not have been well from an index on.
+func (a faults) unwell(from int64) (why []string) {
+	for i := range a.windows {
+		if w := &a.windows[i]; w.Overlaps(from, never-1) {
+			why = append(why, fault(w)+" was not proved to have ended by then")
+		}
+	}
+	if h := a.healthy; h != nil && h.Outcome() != history.OK {
+		why = append(why, "the system did not get well again: "+cmp.Or(h.Complete.Error, "the wait for that did not end"))
+	}
+	return why
 }
 
 // mayAct are the stretches in which some fault may have been in force.
