@@ -29,7 +29,7 @@ func kubeNodeFailure() Workload {
 			}
 			return drawDeployment(ctx, k, steady)
 		},
-		more:  []checker.Checker{OneOfEachIdentity()},
+		more:  []checker.Checker{OneOfEachIdentity(true)},
 		final: func(n int64) []history.Op { return []history.Op{readOf(kindOf(n), numbered("n", n))} },
 	}.row("kube/node-failure", "steady Deployments and a StatefulSet while nodes die: their pods move", Defaults{Rate: 2, Keys: nodeFailureKinds})
 }

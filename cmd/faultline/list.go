@@ -118,7 +118,7 @@ func checkerTable() []namedChecker {
 		{"leaders", "overlap of leaders measured; none stays", plain(checker.Leaders(checker.LeadersOptions{}))},
 		{"declared", "acknowledged declarations are what objects are like, none is lost", plain(checker.Declared(checker.DeclaredOptions{}))},
 		{"unique", "no two live objects were given one address or port", plain(checker.Unique())},
-		{"identities", "no two pods of one name ran at once, by the nodes' runtimes", plain(workloads.OneOfEachIdentity())},
+		{"identities", "no two pods of one name ran at once, by the nodes' runtimes", plain(workloads.OneOfEachIdentity(true))},
 		{"quota", "no quota stays exceeded; excess is measured", plain(workloads.NoExcess())},
 		{"convergence", "what is observed comes to match what is declared, and stays; views agree with the store", func(string, string) (checker.Checker, error) {
 			return checker.Converge(checker.ConvergeOptions{Rules: observe.Rules, Server: "kube-apiserver"})

@@ -89,7 +89,7 @@ type Stream struct {
 	Bookmarks bool   `json:"bookmarks,omitempty"`
 	// After is the revision that the stream was asked to begin after; 0 where none was (now, list, inform).
 	After int64 `json:"after,omitempty"`
-	// Initial is the state that the stream began with: synthetic events (now, list), or the list before it (resume where the
+	// Initial is the state that the stream began with: synthetic events (now, list), or the quorum list before it (resume where the
 	// process had seen nothing). InitialAt is its revision: of the list, or of the bookmark that closed it; 0 where unknown.
 	Initial   []Member `json:"initial,omitempty"`
 	InitialAt int64    `json:"initial_at,omitempty"`
