@@ -97,6 +97,7 @@ func TestWhichAnswersAreDefinite(t *testing.T) {
 		{500, metav1.StatusReasonInternalError, "etcdserver: request timed out", false, false},
 		{500, metav1.StatusReasonInternalError, "rpc error: code = Unavailable desc = error reading from server: EOF", false, false},
 		{500, metav1.StatusReasonUnknown, "rpc error: code = Unavailable desc = error reading from server: EOF", false, false},
+		{500, metav1.StatusReasonInternalError, `failed to allocate a serviceIP for Service "x": range is full`, false, false},
 		{500, metav1.StatusReasonInternalError, "the moon is full", false, true},
 		{413, metav1.StatusReasonRequestEntityTooLarge, "x", false, true},
 		{500, metav1.StatusReasonUnknown, "who knows", false, true},

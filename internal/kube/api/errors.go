@@ -104,6 +104,9 @@ var foreseenReasons = []metav1.StatusReason{
 var foreseenInternal = []string{
 	"etcdserver: ", "rpc error: code = Unavailable", "rpc error: code = DeadlineExceeded", "rpc error: code = Canceled",
 	"context deadline exceeded", "context canceled", "raft proposal dropped", "raft: stopped",
+	// A server that has just started and does not know its ranges of addresses yet says that they are full (k8s.io/kubernetes,
+	// pkg/registry/core/service/ipallocator/cidrallocator.go, AllocateNextService).
+	"failed to allocate a serviceIP",
 }
 
 // foreseenTransport are parts of the texts of errors that have no type to tell them by.
