@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/faultline/faultline/harness/history"
@@ -103,105 +102,6 @@ func (j *convergeJudge) preconditions() bool {
 		j.f.unknown("the quorum's view was looked at %s after %s: too few to tell whether it converged", count(w.quietJudged, "time", "times"), q.after)
 	}
 	return len(j.f.reasons) == before
-}
-
-// agreement judges what views showed of one kind at one revision. Of each object one conflict is told.
-func (j *convergeJudge) agreement(settled bool) {
-	well := settled || j.complete && len(j.q.open) == 0 && (j.q.healthy == nil || j.q.healthy.Outcome() == history.OK)
-	confirmed := map[objectID]bool{}
-	for _, c := range j.w.agree.list {
-		if id := (objectID{c.kind, c.name}); well && c.quiet >= 2 && !confirmed[id] {
-			confirmed[id] = true
-			j.f.add(j.conflict(c, fmt.Sprintf("and again in %s after %s", count(c.quiet-1, "more comparison", "more comparisons"), j.q.after)))
-		}
-	}
-	for _, c := range j.w.agree.list {
-		switch {
-		case confirmed[objectID{c.kind, c.name}]:
-		case well && c.quiet == 1:
-			j.f.unknown("%s; no second comparison confirmed it", j.conflict(c, "").Why)
-		case c.times >= 2:
-			a := j.conflict(c, "while the run went on")
-			a.Allowed = true
-			j.f.add(a)
-		}
-	}
-	if !settled || j.w.views[history.ViewStore] == nil {
-		return
-	}
-	for _, name := range sortedViews(j.w.views) {
-		if left := j.notCompared(name); name != history.ViewStore && len(left) > 0 {
-			j.f.unknown("the view %s was not compared with the store at one revision after %s: %s", name, j.q.after, strings.Join(left, ", "))
-		}
-	}
-}
-
-// notCompared are the kinds that somebody was seen to show, and that a view was never compared in with the store after the quiet point. A kind
-// of which there is no object is compared as well: neither may have one.
-func (j *convergeJudge) notCompared(view string) (left []string) {
-	kinds := map[string]bool{}
-	for name, v := range j.w.views {
-		for kind := range v.kinds {
-			kinds[kind] = kinds[kind] || name != history.ViewStore
-		}
-	}
-	for _, kind := range sortedKeys(kinds) {
-		if !kinds[kind] || j.w.agree.compared[viewOf{view, kind}] > 0 {
-			continue
-		}
-		if why := j.w.storeErrors[kind]; why != "" {
-			kind += " (the store could not be read: " + why + ")"
-		}
-		left = append(left, kind)
-	}
-	return left
-}
-
-// conflict is the anomaly of two views that differ.
-func (j *convergeJudge) conflict(c *conflict, when string) Anomaly {
-	who := "which of the two is wrong is not known"
-	switch wrong := c.wrong(); wrong {
-	case "":
-	case history.ViewQuorum:
-		who = j.o.Server + " that answered the quorum list"
-	default:
-		who = j.w.server(wrong)
-	}
-	why := fmt.Sprintf("%s %s: at revision %d %s %s, %s %s", c.kind, c.name, c.revision, viewText(c.a), has(c.versionA), viewText(c.b), has(c.versionB))
-	if when != "" {
-		why += ", " + when
-	}
-	return Anomaly{Name: anomalyDivergent, Key: c.name, Ops: []int64{c.last[0], c.last[1], c.first[0], c.first[1]}, Why: why + ": " + who}
-}
-
-// wrong is the view that is not what it should be: the store is, then the quorum's.
-func (c *conflict) wrong() string {
-	for _, right := range []string{history.ViewStore, history.ViewQuorum} {
-		switch right {
-		case c.a:
-			return c.b
-		case c.b:
-			return c.a
-		}
-	}
-	return ""
-}
-
-func viewText(name string) string {
-	switch name {
-	case history.ViewStore:
-		return "the store"
-	case history.ViewQuorum:
-		return "a quorum list"
-	}
-	return "the cache of " + name
-}
-
-func has(version int64) string {
-	if version == 0 {
-		return "does not have it"
-	}
-	return fmt.Sprintf("has its version %d", version)
 }
 
 // objects judges those that have not converged.
