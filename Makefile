@@ -4,7 +4,7 @@ MINUTES ?= 60
 # -buildvcs stamps the commit into the binary, so that every report names what ran.
 BUILD   := $(GO) build -buildvcs=auto -trimpath
 
-.PHONY: help run build install test lint fmt bench fuzz soak setup-test tools clean
+.PHONY: help run build install test lint fmt bench fuzz conformance soak setup-test tools clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ install: build ## fetch or build etcd and Kubernetes into the cache, so that not
 
 fuzz: ## every fuzz target for a minute (FUZZTIME=10s changes that)
 	.ci/fuzz $(or $(FUZZTIME),60s)
+
+conformance: ## compare verdicts with other tools' on their histories: CONFORMANCE=folder, see CONFORMANCE.md
+	.ci/conformance "$(CONFORMANCE)"
 
 soak: build ## runs with fresh seeds for MINUTES=60; resumable, prints the count
 	bench/soak $(MINUTES)

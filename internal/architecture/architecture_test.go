@@ -160,6 +160,10 @@ var layers = []layer{
 		"what a run left can be read without any system",
 	},
 	{
+		"internal/conformance", nil, none,
+		"what is compared with other tools does not depend on what compares it",
+	},
+	{
 		"internal/architecture", nil, none,
 		"these tests look at the tree from outside",
 	},
