@@ -150,6 +150,13 @@ type Converger interface {
 	AwaitConverged(ctx context.Context, hold time.Duration) ([]history.Mismatch, error)
 }
 
+// Witness is a System that can tell, after the run, which writes happened.
+type Witness interface {
+	// Writes records each write that the system's store has, as operations of history.Evidence (history.FCommitted). It may leave out
+	// some. record sets the operation's index and time. The error says from where on writes are missing, or is record's.
+	Writes(ctx context.Context, record func(*history.Op) error) error
+}
+
 // Observer is a System that can be watched beside the clients.
 type Observer interface {
 	// Observe records what it sees as operations of history.Evidence (samples), until ctx is done, and returns soon after. What

@@ -182,8 +182,20 @@ func (s *session) collect(ctx context.Context, writer *history.Writer) error {
 			return fmt.Errorf("record evidence: %w", err)
 		}
 	}
+	s.witness(ctx, writer)
 	s.keepLogs(ctx)
 	return nil
+}
+
+// witness records which writes happened, where the system can tell. Without it a verdict is possible too, so that what goes wrong is a warning.
+func (s *session) witness(ctx context.Context, writer *history.Writer) {
+	w, ok := s.system.(harness.Witness)
+	if !ok {
+		return
+	}
+	if err := w.Writes(ctx, writer.Append); err != nil {
+		s.warnf("which writes of unknown outcome happened can't be told of all: %v", err)
+	}
 }
 
 // keepLogs copies the nodes' logs into the run directory, as far as there are any.

@@ -34,6 +34,11 @@ const (
 	FFinalReads   = "final-reads"   // marks that the reads that follow are final ones
 )
 
+// FCommitted is the function of an evidence operation that tells of a write that the store has: a watch that began after the run delivered it.
+// Key is its key, Value what it wrote (null: it deleted the key), Version and Revision the revision that it took. It settles that an
+// operation of unknown outcome happened; that there is none settles nothing.
+const FCommitted = "committed"
+
 // FLog is the function of an evidence operation that carries a line of a node's log which matched
 // a pattern of alarm (a panic, a fatal error, data corruption); value: LogLine.
 const FLog = "log"
