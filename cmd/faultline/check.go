@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/faultline/faultline/checker"
+	"github.com/faultline/faultline/harness/formats"
 	"github.com/faultline/faultline/harness/history"
 	"github.com/faultline/faultline/results"
 	"github.com/faultline/faultline/workloads"
@@ -169,7 +170,7 @@ func checkFile(ctx context.Context, con *console, path, name, model, read string
 
 // openHistory opens a file and checks that it is a history; the note says whether it is a recovered prefix.
 func openHistory(path string) (src history.Source, note string, err error) {
-	file, err := history.Open(path)
+	file, err := formats.Open(path)
 	if err != nil {
 		return nil, "", err
 	}
@@ -177,10 +178,7 @@ func openHistory(path string) (src history.Source, note string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if err := history.Validate(loaded); err != nil {
-		return nil, "", fmt.Errorf("%s: %w", path, err)
-	}
-	return loaded, file.Recovered(), nil
+	return loaded, loaded.Recovered(), nil
 }
 
 func warnTampered(con *console, dir results.Dir) {

@@ -64,6 +64,9 @@ func Open(path string) (*File, error) {
 	return file, nil
 }
 
+// NewFile reads a history that is not in a file system: size bytes of r. name is for errors.
+func NewFile(name string, r io.ReaderAt, size int64) (*File, error) { return newFile(name, r, size) }
+
 // newFile finds out what kind of history r is, and how much of it can be trusted.
 func newFile(name string, r io.ReaderAt, size int64) (*File, error) {
 	f := &File{name: name, r: r, size: size, end: size, count: -1, close: func() error { return nil }}

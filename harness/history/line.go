@@ -75,6 +75,16 @@ const (
 
 func newDecoder() *decoder { return &decoder{names: make(map[string]string)} }
 
+// Given tells what of an operation its line had, where other tools leave it out.
+type Given struct{ Index, Time bool }
+
+// ParseLine reads an operation from one JSON object without line breaks, as a line of a history has it. An index or a time that is not there is 0.
+func ParseLine(line []byte) (op Op, given Given, err error) {
+	d := newDecoder()
+	err = d.decode(line, 0, &op)
+	return op, Given{d.hasIndex, d.hasTime}, err
+}
+
 // decode reads one line into op. ordinal is how many operations came before it: the index where the line has none.
 // Fields that it does not know are checked for their syntax and left out; of a repeated field the last counts.
 func (d *decoder) decode(line []byte, ordinal int64, op *Op) error {
@@ -92,6 +102,8 @@ func (d *decoder) decode(line []byte, ordinal int64, op *Op) error {
 		return errors.New(`no "type"`)
 	case !d.hasProcess:
 		return errors.New(`no "process"`)
+	case !d.hasF && bytes.HasPrefix(op.Value, []byte(`[["`)):
+		op.F = "txn" // Elle needs no function to see a list of micro-operations
 	case !d.hasF:
 		return errors.New(`no "f"`)
 	}

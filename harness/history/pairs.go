@@ -26,7 +26,7 @@ const (
 // RuleError tells which operation broke which rule.
 type RuleError struct {
 	Rule Rule
-	// Line is which operation it is, counted from 1: the line in a file without blank lines.
+	// Line is where the operation begins in its file; of a source that is no file, which operation it is, counted from 1.
 	Line  int64
 	Index int64
 	Why   string
@@ -58,7 +58,7 @@ func (p *Pair) Outcome() Type {
 // were open at once or ended with an unknown outcome.
 func Pairs(src Source) iter.Seq2[Pair, error] {
 	return func(yield func(Pair, error) bool) {
-		p := pairer{open: make(map[Process]int), ended: make(map[Process]struct{})}
+		p := newPairer()
 		for op, err := range src.Ops() {
 			if err != nil {
 				yield(Pair{}, err)
@@ -114,6 +114,10 @@ type pairer struct {
 	ended map[Process]struct{}
 	order order
 	line  int64
+}
+
+func newPairer() *pairer {
+	return &pairer{open: make(map[Process]int), ended: make(map[Process]struct{})}
 }
 
 // take adds the next operation. completed: it ended the pair that is returned.

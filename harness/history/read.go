@@ -11,14 +11,36 @@ import (
 // a Writer wrote) and that times don't fall; the error names the line. See Validate for the other rules.
 func (f *File) Ops() func(yield func(Op, error) bool) {
 	return func(yield func(Op, error) bool) {
-		if err := f.each(func(op Op) bool { return yield(op, nil) }); err != nil {
+		if err := f.each(func(op Op, _ int64) bool { return yield(op, nil) }); err != nil {
 			yield(Op{}, fmt.Errorf("history %s: %w", f.name, err))
 		}
 	}
 }
 
+// Line is an operation with where it stands in its file.
+type Line struct {
+	Op
+	// Line is counted from 1.
+	Line int64
+}
+
+// Lines is Ops with the line of each operation. Errors do not name the file.
+func (f *File) Lines() func(yield func(Line, error) bool) {
+	return func(yield func(Line, error) bool) {
+		if err := f.each(func(op Op, line int64) bool { return yield(Line{op, line}, nil) }); err != nil {
+			yield(Line{}, err)
+		}
+	}
+}
+
+// Name is the path that the file was opened by.
+func (f *File) Name() string { return f.name }
+
+// Own tells whether a Writer of this package wrote the file.
+func (f *File) Own() bool { return f.kind == kindOwn }
+
 // each yields the operations until it is told to stop.
-func (f *File) each(yield func(Op) bool) error {
+func (f *File) each(yield func(op Op, line int64) bool) error {
 	var r io.Reader = io.NewSectionReader(f.r, 0, f.end)
 	if f.kind == kindOwn || f.kind == kindZstd {
 		dec, err := newDecompressor(r)
@@ -40,7 +62,7 @@ func (f *File) each(yield func(Op) bool) error {
 		case err != nil:
 			return err
 		}
-		if !yield(op) {
+		if !yield(op, ops.lines.line) {
 			return nil
 		}
 	}

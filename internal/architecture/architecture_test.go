@@ -59,6 +59,12 @@ var layers = []layer{
 		"where nodes come from does not depend on what runs on them",
 	},
 	{
+		"harness/formats",
+		[]string{"harness/history"},
+		none,
+		"histories of other tools become histories, which nothing else needs to know",
+	},
+	{
 		"harness/sim",
 		[]string{"harness", "harness/control", "harness/generator", "harness/history"},
 		none,
@@ -170,7 +176,7 @@ var layers = []layer{
 	{
 		"cmd/faultline",
 		[]string{
-			"checker", "harness", "harness/cluster", "harness/control", "harness/generator", "harness/history", "harness/sim",
+			"checker", "harness", "harness/cluster", "harness/control", "harness/formats", "harness/generator", "harness/history", "harness/sim",
 			"internal/binaries", "internal/etcd", "internal/kube", "internal/kube/api", "internal/kube/declared", "internal/kube/install",
 			"internal/kube/observe", "internal/node", "nemesis", "results", "workloads",
 		},
