@@ -44,6 +44,9 @@ type LinearizableOptions struct {
 //     is not the state at its revision (ModelCached only). time-travel: it is older than what another server had shown; allowed.
 //   - nonlinearizable: none of these, and yet no order of the operations explains what was seen.
 //
+// What the store itself told after the run (history.FCommitted) counts as reads made at any time: a version that no acknowledged write made
+// needs a write of unknown outcome, and so settles that one happened. The verdict without that is in the detail.
+//
 // The error is ErrUnknownModel.
 func Linearizable(o LinearizableOptions) (Checker, error) {
 	model, err := promise(o.Model, o.Read)
@@ -73,6 +76,11 @@ type LinearizableDetail struct {
 	Undecided []string `json:"undecided,omitempty"`
 	// Unsearched are how many keys were left alone because a promise was broken already.
 	Unsearched int `json:"unsearched,omitempty"`
+	// Settled are writes of unknown outcome that happened, as the store told after the run (the first ones), SettledWrites how many there are;
+	// WithoutEvidence is the verdict without what the store told, where it told of any.
+	Settled         []SettledWrite `json:"settled,omitempty"`
+	SettledWrites   int            `json:"settled_writes,omitempty"`
+	WithoutEvidence *Verdict       `json:"without_evidence,omitempty"`
 	// States are how many states the searches kept.
 	States int64 `json:"states"`
 	// Staleness and TimeTravel are of reads from caches: how far they were behind, and how many were older than what another server had
@@ -95,16 +103,49 @@ func (l linearizable) Check(ctx context.Context, src history.Source, b Budget) (
 		ctx, cancel = context.WithTimeout(ctx, b.Time)
 		defer cancel()
 	}
-	j := &linearizableJudge{allowStale: l.model != ModelLinearizable, d: LinearizableDetail{Model: l.model}, blamed: map[int64]bool{}}
-	registers, err := j.f.registersOf(ctx, src)
+	var read findings
+	registers, err := read.registersOf(ctx, src)
 	if err != nil {
 		return Result{}, err
 	}
+	told := 0
 	if l.ignoreVersions {
 		for _, r := range registers {
 			r.dropVersions()
 		}
+	} else if told, err = read.testify(ctx, src, registers); err != nil {
+		return Result{}, err
 	}
+	without := Unknown
+	if told > 0 {
+		if without, err = l.dismissing(ctx, src, registers, read, b); err != nil {
+			return Result{}, err
+		}
+	}
+	j := l.newJudge(read)
+	j.settled(registers, told, without)
+	return l.judge(ctx, j, src, registers, b)
+}
+
+// dismissing is the verdict without what the store told.
+func (l linearizable) dismissing(ctx context.Context, src history.Source, registers []*register, read findings, b Budget) (Verdict, error) {
+	plain := make([]*register, len(registers))
+	for i, r := range registers {
+		c := *r
+		c.dismiss()
+		plain[i] = &c
+	}
+	r, err := l.judge(ctx, l.newJudge(read), src, plain, b)
+	return r.Verdict, err
+}
+
+func (l linearizable) newJudge(read findings) *linearizableJudge {
+	read.reasons = slices.Clone(read.reasons)
+	return &linearizableJudge{f: read, allowStale: l.model != ModelLinearizable, d: LinearizableDetail{Model: l.model}, blamed: map[int64]bool{}}
+}
+
+// judge judges the registers of a history.
+func (l linearizable) judge(ctx context.Context, j *linearizableJudge, src history.Source, registers []*register, b Budget) (Result, error) {
 	if len(registers) == 0 {
 		j.f.unknown("nothing to check: no operation on a register")
 	}
@@ -138,6 +179,19 @@ func (l linearizable) Check(ctx context.Context, src history.Source, b Budget) (
 	return r, err
 }
 
+// settled notes what the store told.
+func (j *linearizableJudge) settled(registers []*register, told int, without Verdict) {
+	if told == 0 {
+		return
+	}
+	j.d.WithoutEvidence = &without
+	for _, r := range registers {
+		list, all := r.settled(settledMax - len(j.d.Settled))
+		j.d.Settled = append(j.d.Settled, list...)
+		j.d.SettledWrites += all
+	}
+}
+
 // linearizableJudge judges the registers of one history.
 type linearizableJudge struct {
 	f          findings
@@ -152,12 +206,8 @@ type linearizableJudge struct {
 // withoutSearch judges a register by what needs no search, and tells whether that settled it.
 func (j *linearizableJudge) withoutSearch(r *register) bool {
 	j.d.Keys++
-	j.d.Operations += len(r.ops) + len(r.failed)
-	for i := range r.ops {
-		if r.ops[i].unknown() {
-			j.d.Unknown++
-		}
-	}
+	j.d.Operations += len(r.ops) - len(r.told) + len(r.failed)
+	j.d.Unknown += r.unknowns()
 	broken := j.f.broken
 	s := newSoundJudge(&j.f, r, j.allowStale)
 	s.judge()
@@ -244,12 +294,7 @@ func (j *linearizableJudge) undecided(r *register, o outcome) {
 	if len(j.d.Undecided) == listedKeysMax {
 		return
 	}
-	unknown := 0
-	for i := range r.ops {
-		if r.ops[i].unknown() {
-			unknown++
-		}
-	}
+	unknown := r.unknowns()
 	j.d.Undecided = append(j.d.Undecided, r.key)
 	j.f.unknown("whether %s linearizes was not decided: %s after %s (%s, %s of unknown outcome)", r.name(), o.spent,
 		count(o.states, "state", "states"), count(len(r.ops), "operation", "operations"), thousands(int64(unknown)))
@@ -280,6 +325,9 @@ func (j *linearizableJudge) summary() string {
 	parts := []string{count(j.d.Keys, "key", "keys"), count(j.d.Operations, "operation", "operations")}
 	if j.d.Unknown > 0 {
 		parts = append(parts, thousands(int64(j.d.Unknown))+" of unknown outcome")
+	}
+	if j.d.WithoutEvidence != nil {
+		parts = append(parts, fmt.Sprintf("%s of these settled by what the store has (without that: %s)", thousands(int64(j.d.SettledWrites)), *j.d.WithoutEvidence))
 	}
 	if j.d.BySearch > 0 {
 		parts = append(parts, count(j.d.BySearch, "key", "keys")+" by search")

@@ -66,7 +66,9 @@ type register struct {
 	ops []regOp
 	// failed are writes and compare-and-sets that certainly did not happen.
 	failed []regOp
-	names  *names
+	// told are those of ops, its first, that are the store's own word; see testify.
+	told  []regOp
+	names *names
 }
 
 // registersOf reads the registers of a history, the one with the fewest operations first.
@@ -161,6 +163,10 @@ func (r *register) describe(o *regOp) string {
 	what := ""
 	switch o.kind {
 	case regRead:
+		if o.process == history.Evidence {
+			what = fmt.Sprintf("the store%s has a write of %s to %s (%d)", on(o.node), r.names.text(o.value), r.name(), o.index())
+			break
+		}
 		what = fmt.Sprintf("read %d of %s by process %s%s returned %s", o.index(), r.name(), o.process, on(o.node), r.names.text(o.value))
 	case regWrite:
 		what = fmt.Sprintf("write %d of %s", o.index(), r.names.text(o.value))

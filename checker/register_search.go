@@ -34,7 +34,7 @@ func (r *register) search(ctx context.Context, ops []regOp, memoryBytes int64) o
 // searchable are the operations that a search needs: without the reads, where the promise puts no bound on how old they
 // may be, and without unknown writes whose value nobody can have seen.
 func (r *register) searchable(allowStale bool) []regOp {
-	ops := slices.Clone(r.ops)
+	ops := slices.Clone(r.ops[len(r.told):]) // what could have been read at any time would be tried everywhere
 	if allowStale {
 		ops = slices.DeleteFunc(ops, func(o regOp) bool { return o.kind == regRead })
 	}

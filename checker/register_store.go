@@ -84,7 +84,7 @@ func (j *linearizableJudge) monotone(ctx context.Context, src history.Source, re
 		last := map[reader]*regOp{}
 		for i := range r.ops {
 			o := &r.ops[i]
-			if o.kind != regRead || o.version == 0 && o.value != 0 {
+			if o.kind != regRead || o.version == 0 && o.value != 0 || o.process == history.Evidence {
 				continue
 			}
 			who := reader{o.process, o.node}
