@@ -74,8 +74,7 @@ func (j *linearizableJudge) monotone(ctx context.Context, src history.Source, re
 	if err != nil {
 		return err
 	}
-	all.windows = slices.DeleteFunc(all.windows, func(w history.Window) bool { return slices.Contains(steadyFaults, w.Family) })
-	restarts := all.mayAct()
+	restarts := all.restarts()
 	type reader struct {
 		process history.Process
 		node    string

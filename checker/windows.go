@@ -114,6 +114,12 @@ func (a faults) mayAct() spanList {
 	return out
 }
 
+// restarts are the stretches in which a fault may have been in force that makes a member forget what it had applied.
+func (a faults) restarts() spanList {
+	a.windows = slices.DeleteFunc(slices.Clone(a.windows), func(w history.Window) bool { return slices.Contains(steadyFaults, w.Family) })
+	return a.mayAct()
+}
+
 // span is a stretch of a history between two indexes.
 type span struct{ from, to int64 }
 
