@@ -9,6 +9,9 @@ var functions = map[string]struct{ reads, writes bool }{
 	fLead: {reads: true, writes: true},
 	// What is declared is read by its name.
 	fGet: {reads: true},
+	// What is taken from a queue, and whose turn it is, is read and changed at once.
+	fDequeue:  {reads: true, writes: true},
+	fGenerate: {reads: true, writes: true},
 }
 
 // Functions of client operations that checkers know.
@@ -26,6 +29,10 @@ const (
 	fWatch  = "watch"
 	fLead   = "lead"
 	fGet    = "get"
+
+	fEnqueue  = "enqueue"
+	fDequeue  = "dequeue"
+	fGenerate = "generate"
 )
 
 // does tells whether a function reads and whether it writes.
