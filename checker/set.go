@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/faultline/faultline/harness/history"
 )
@@ -58,6 +59,12 @@ type SetDetail struct {
 	Unreached  int64 `json:"unreached,omitempty"`
 	Unexpected int64 `json:"unexpected"`
 	Duplicated int64 `json:"duplicated"`
+	// NeverRead are acknowledged elements that no read has, and none lacks that had to have it.
+	NeverRead int64 `json:"never_read"`
+	// StableMS is how long it took, from when an element was known (acknowledged, or read), until every read had it; LostMS how long lost
+	// ones were still read. In milliseconds, as in Jepsen's set-full.
+	StableMS Quantiles `json:"stable_ms"`
+	LostMS   Quantiles `json:"lost_ms"`
 	// Staleness and TimeTravel are of reads from caches; see LinearizableDetail.
 	Staleness  *Staleness `json:"staleness,omitempty"`
 	TimeTravel int        `json:"time_travel,omitempty"`
@@ -75,6 +82,7 @@ type element struct {
 	known   int64
 	acked   bool
 	knownBy int64
+	knownAt time.Duration
 	// firstSeen is the first completion of a read that has it.
 	firstSeen int64
 	// present and absent are the reads with the last invocation that had it, or lacked it though it was known.
@@ -92,6 +100,7 @@ type view struct {
 	call, index, revision int64
 	process               history.Process
 	node                  string
+	at                    time.Duration // of the invocation
 }
 
 // setOf is one set.
@@ -165,9 +174,11 @@ func (s set) Check(ctx context.Context, src history.Source, _ Budget) (Result, e
 	if !src.Complete() {
 		f.unknown("the history is incomplete: which elements are lost shows in the final reads only")
 	}
+	j.d.StableMS, j.d.LostMS = quantiles(j.stable), quantiles(j.lost)
 	d := j.d
-	return f.result(fmt.Sprintf("%s, %s: %s acknowledged, %s recovered, %s lost, %s stale", count(d.Keys, "set", "sets"),
-		count(d.Reads, "read", "reads"), thousands(d.Acknowledged), thousands(d.Recovered), thousands(d.Lost), thousands(d.Stale)), d)
+	return f.result(fmt.Sprintf("%s, %s: %s acknowledged, %s recovered, %s lost, %s stale (stable after p50 %d ms, p99 %d ms, at most %d ms)", count(d.Keys, "set", "sets"),
+		count(d.Reads, "read", "reads"), thousands(d.Acknowledged), thousands(d.Recovered), thousands(d.Lost), thousands(d.Stale),
+		d.StableMS.P50, d.StableMS.P99, d.StableMS.Max), d)
 }
 
 func (s *setOf) element(id int32) *element {
@@ -197,16 +208,16 @@ func (s *setOf) add(n *names, p history.Pair) {
 	}
 	if p.Outcome() == history.OK {
 		e.acked, e.at = true, p.Complete.Version
-		s.know(e, p.Complete.Index)
+		s.know(e, p.Complete)
 		return
 	}
 	e.unknown = true
 }
 
-// know notes that the set has e for certain, from an index on. Operations come in the order of completions: known stays sorted.
-func (s *setOf) know(e *element, at int64) {
+// know notes that the set has e for certain, from an operation's completion on. Operations come in the order of completions: known stays sorted.
+func (s *setOf) know(e *element, from history.Op) {
 	if e.known == never {
-		e.known, e.knownBy = at, at
+		e.known, e.knownBy, e.knownAt = from.Index, from.Index, from.Time
 		s.known = append(s.known, e)
 	}
 }
@@ -222,7 +233,7 @@ func (s *setOf) read(n *names, p history.Pair) error {
 	}
 	s.reads++
 	s.lastRead = max(s.lastRead, p.Invoke.Index)
-	v := view{p.Invoke.Index, p.Complete.Index, p.Complete.Revision, p.Invoke.Process, p.Invoke.Node}
+	v := view{p.Invoke.Index, p.Complete.Index, p.Complete.Revision, p.Invoke.Process, p.Invoke.Node, p.Invoke.Time}
 	if v.call > s.finalFrom {
 		s.finalRevision = max(s.finalRevision, v.revision)
 	}
@@ -237,7 +248,7 @@ func (s *setOf) read(n *names, p history.Pair) error {
 		if v.call > e.present.call {
 			e.present = v
 		}
-		s.know(e, p.Complete.Index)
+		s.know(e, p.Complete)
 		if !e.acked && v.revision > 0 && (e.at == 0 || v.revision < e.at) {
 			e.at = v.revision
 		}

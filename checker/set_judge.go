@@ -15,6 +15,8 @@ type setJudge struct {
 	complete  bool
 	finalFrom int64 // index of the mark of the final reads, or never
 	model     string
+	// stable and lost are latencies in milliseconds; see SetDetail.
+	stable, lost []int64
 }
 
 // judge adds the anomalies of one set.
@@ -30,6 +32,7 @@ func (j *setJudge) judge(s *setOf) {
 	}
 	for _, e := range slices.SortedFunc(maps.Values(s.elements), byFirstMention) {
 		j.count(e)
+		j.latency(e)
 		j.origin(s, e)
 		if j.model == ModelCached {
 			j.absenceByRevision(s, e, from)
@@ -68,6 +71,21 @@ func (j *setJudge) count(e *element) {
 	}
 	if !e.acked && e.unknown && e.firstSeen != never {
 		j.d.Recovered++
+	}
+}
+
+// latency measures how long an element that is known took to be in every read, or, where the last reads lack it, how long it was there.
+func (j *setJudge) latency(e *element) {
+	switch {
+	case e.known == never:
+	case e.present.call < 0 && e.absent.call < 0:
+		j.d.NeverRead++
+	case e.absent.call > e.present.call:
+		j.lost = append(j.lost, max(0, e.present.at-e.knownAt).Milliseconds())
+	case e.absent.call < 0:
+		j.stable = append(j.stable, 0)
+	default:
+		j.stable = append(j.stable, max(0, e.absent.at-e.knownAt).Milliseconds())
 	}
 }
 

@@ -1,6 +1,31 @@
 package checker
 
-import "testing"
+import (
+	"context"
+	"encoding/json"
+	"testing"
+)
+
+// TestSetLatencies: how long elements took to be in every read, and how long lost ones were there.
+func TestSetLatencies(t *testing.T) {
+	r, err := must(t)(SetWith(SetOptions{Read: ReadSerializable})).Check(context.Background(), transcript(t, `
+		0 invoke add s 1 t=0s / 0 ok add s 1 t=100ms
+		0 invoke add s 2 t=1s / 0 ok add s 2 t=1s
+		1 invoke read s t=2s / 1 ok read s [1] t=2s
+		1 invoke read s t=3s / 1 ok read s [1,2] t=3s
+		1 invoke read s t=4s / 1 ok read s [2] t=4s
+		0 invoke add s 3 t=5s / 0 ok add s 3 t=5s`), Budget{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d SetDetail
+	if err := json.Unmarshal(r.Detail, &d); err != nil {
+		t.Fatal(err)
+	}
+	if d.StableMS.Max != 1000 || d.LostMS.Max != 2900 || d.NeverRead != 1 {
+		t.Errorf("%+v", d)
+	}
+}
 
 func TestSet(t *testing.T) {
 	runTranscripts(t, must(t)(SetWith(SetOptions{})), []transcriptCase{

@@ -16,8 +16,12 @@ import (
 type tinyStore struct {
 	rand *rand.Rand
 	// lies: one completion in so many tells a version or revision that is not true; 0: none does.
-	lies     int
-	revision int64
+	lies int
+	// functions are what its clients do.
+	functions []string
+	// least is the least number that is added; there are four.
+	least     int
+	revision  int64
 	keys     map[string]tinyItem
 	open     map[history.Process]*tinyOp
 	history  history.Slice
@@ -45,10 +49,13 @@ func (s *tinyStore) step(workers []history.Process) {
 	o := s.open[p]
 	switch {
 	case o == nil:
-		op := history.Op{Type: history.Invoke, Process: p, F: []string{"read", "write", "delete", "read"}[s.rand.IntN(4)], Key: []string{"x", "y"}[s.rand.IntN(2)]}
+		op := history.Op{Type: history.Invoke, Process: p, F: s.functions[s.rand.IntN(len(s.functions))], Key: []string{"x", "y"}[s.rand.IntN(2)]}
 		op.Node = "n" + strconv.Itoa(w)
 		if op.F == "write" {
 			op.Value = json.RawMessage(strconv.Itoa(len(s.history)))
+		}
+		if op.F == "add" {
+			op.Value = json.RawMessage(strconv.Itoa(s.rand.IntN(4) + s.least))
 		}
 		s.record(op)
 		s.open[p] = &tinyOp{op: op}
@@ -71,6 +78,11 @@ func (s *tinyStore) perform(o *tinyOp) {
 	o.done = true
 	it, there := s.keys[o.op.Key]
 	switch o.op.F {
+	case "add":
+		s.revision++
+		n, _ := strconv.ParseInt(string(o.op.Value), 10, 64)
+		s.keys[o.op.Key] = tinyItem{it.value + n, s.revision}
+		o.op.Version = s.revision
 	case "write":
 		s.revision++
 		n, _ := strconv.ParseInt(string(o.op.Value), 10, 64)
@@ -111,8 +123,8 @@ func (s *tinyStore) end(p history.Process, o *tinyOp, kind history.Type) {
 }
 
 // tinyHistory is a run of a tiny store, and reads of both keys at its end.
-func tinyHistory(seed uint64, lies int) history.Slice {
-	s := &tinyStore{rand: rand.New(rand.NewPCG(seed, 7)), lies: lies, revision: 1, keys: map[string]tinyItem{}, open: map[history.Process]*tinyOp{}, next: 2}
+func tinyHistory(seed uint64, lies, least int, functions ...string) history.Slice {
+	s := &tinyStore{rand: rand.New(rand.NewPCG(seed, 7)), lies: lies, functions: functions, least: least, revision: 1, keys: map[string]tinyItem{}, open: map[history.Process]*tinyOp{}, next: 2}
 	workers := []history.Process{0, 1, 2}
 	for range 10 + s.rand.IntN(40) {
 		s.step(workers)
@@ -242,7 +254,7 @@ func twinPast(all []touch) bool {
 
 // compareWithTwins judges a history twice over.
 func compareWithTwins(t testing.TB, seed uint64, lies int) (invalid bool) {
-	h := tinyHistory(seed, lies)
+	h := tinyHistory(seed, lies, 0, "read", "write", "delete", "read")
 	all := allTouches(t, h)
 	from := int64(0)
 	for _, op := range h {
