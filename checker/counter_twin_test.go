@@ -134,5 +134,7 @@ func TestCounterTwin(t *testing.T) {
 func FuzzCounter(f *testing.F) {
 	f.Add(uint64(1), uint8(0), true)
 	f.Add(uint64(2), uint8(5), false)
-	f.Fuzz(func(t *testing.T, seed uint64, lies uint8, versions bool) { compareCounters(t, seed, int(lies%16), versions) })
+	f.Fuzz(func(t *testing.T, seed uint64, lies uint8, versions bool) {
+		compareCounters(t, seed, int(lies%16), versions)
+	})
 }

@@ -20,8 +20,8 @@ type tinyStore struct {
 	// functions are what its clients do.
 	functions []string
 	// least is the least number that is added; there are four.
-	least     int
-	revision  int64
+	least    int
+	revision int64
 	keys     map[string]tinyItem
 	open     map[history.Process]*tinyOp
 	history  history.Slice

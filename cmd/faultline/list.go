@@ -109,6 +109,18 @@ func checkerTable() []namedChecker {
 		{"set", "no element of a set is lost, stale, unexpected or duplicated", func(model, read string) (checker.Checker, error) {
 			return checker.SetWith(checker.SetOptions{Model: model, Read: read})
 		}},
+		{"sessions", "each process reads its writes and never goes back; its writes are in order (Terry et al.)", func(model, read string) (checker.Checker, error) {
+			return checker.Sessions(checker.SessionOptions{Model: model, Read: read})
+		}},
+		{"durability", "no acknowledged write is lost, nothing deleted comes back, whatever was killed", func(model, read string) (checker.Checker, error) {
+			return checker.Durability(checker.DurabilityOptions{Model: model, Read: read})
+		}},
+		{"past-states", "every read, serializable ones included, is some real past state, and no member goes back", plain(checker.PastStates())},
+		{"counter", "each read of a counter is within what the adds allow, and none goes back", func(model, read string) (checker.Checker, error) {
+			return checker.Counter(checker.CounterOptions{Model: model, Read: read})
+		}},
+		{"unique-ids", "no identifier is given twice", plain(checker.UniqueIDs())},
+		{"total-queue", "what goes into a queue comes out, once", plain(checker.TotalQueue())},
 		{"append-internal", "transactions that append to lists agree with themselves and with each other's reads", plain(checker.AppendInternal())},
 		{"snapshots", "lists of collections are snapshots of what was written, as fresh as they promise", func(model, _ string) (checker.Checker, error) {
 			return checker.Snapshots(checker.SnapshotOptions{Model: model})
