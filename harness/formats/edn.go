@@ -42,22 +42,26 @@ func (r *ednReader) end() (bool, error) {
 	return r.i >= len(r.b), err
 }
 
-// isSpace tells EDN's white space, to which commas belong.
-func isSpace(c byte) bool {
-	return c == ' ' || c == ',' || c == '\t' || c == '\n' || c == '\r' || c == '\f'
-}
+// spaces are EDN's white space, to which commas belong.
+var spaces = [256]bool{' ': true, ',': true, '\t': true, '\n': true, '\r': true, '\f': true}
 
-// isEnd tells what ends a token.
-func isEnd(c byte) bool {
-	switch c {
-	case '(', ')', '[', ']', '{', '}', '"', ';', '@', '^', '`', '~':
-		return true
+func isSpace(c byte) bool { return spaces[c] }
+
+// ends are the bytes that end a token.
+var ends = func() (t [256]bool) {
+	for _, c := range "()[]{}\";@^`~ ,\t\n\r\f" {
+		t[c] = true
 	}
-	return isSpace(c)
-}
+	return t
+}()
+
+func isEnd(c byte) bool { return ends[c] }
 
 // space passes over white space, comments and discarded forms.
 func (r *ednReader) space(depth int) error {
+	for r.i < len(r.b) && isSpace(r.b[r.i]) {
+		r.i++
+	}
 	for r.i < len(r.b) {
 		switch c := r.b[r.i]; {
 		case isSpace(c):
@@ -97,6 +101,14 @@ func (r *ednReader) value(depth int) error {
 	}
 	if err := r.space(depth); err != nil {
 		return err
+	}
+	return r.form(depth)
+}
+
+// form reads the form that begins here.
+func (r *ednReader) form(depth int) error {
+	if depth > depthMax {
+		return r.errorf("nested more than %d deep", depthMax)
 	}
 	if r.i >= len(r.b) {
 		return errCutOff
@@ -183,6 +195,9 @@ func (r *ednReader) symbol() error {
 // has no number for (ratios, hexadecimal) is a string.
 func (r *ednReader) number() error {
 	at := r.i
+	if r.shortInteger() {
+		return nil
+	}
 	b := r.token()
 	digits := b
 	if digits[0] == '+' {
@@ -207,6 +222,20 @@ func (r *ednReader) number() error {
 	}
 	r.i = at
 	return r.errorf("%q is no number", b)
+}
+
+// shortInteger reads a whole number as most are: without a sign or a suffix.
+func (r *ednReader) shortInteger() bool {
+	i := r.i
+	for i < len(r.b) && '0' <= r.b[i] && r.b[i] <= '9' {
+		i++
+	}
+	if i == r.i || r.b[r.i] == '0' && i > r.i+1 || i < len(r.b) && !isEnd(r.b[i]) {
+		return false
+	}
+	r.out = append(r.out, r.b[r.i:i]...)
+	r.i = i
+	return true
 }
 
 // kinds of numbers.

@@ -124,7 +124,7 @@ func (r *ednReader) sequence(end byte, depth int) error {
 		if !first {
 			r.out = append(r.out, ',')
 		}
-		if err := r.value(depth + 1); err != nil {
+		if err := r.form(depth + 1); err != nil {
 			return err
 		}
 	}
@@ -180,7 +180,7 @@ func (r *ednReader) mapped(depth int) error {
 	if r.i < len(r.b) && r.b[r.i] == '}' {
 		return r.errorf("a key without a value")
 	}
-	return r.value(depth + 1)
+	return r.form(depth + 1)
 }
 
 // name reads a key and writes it as a string.

@@ -184,13 +184,13 @@ func (s ownSource) Ops() func(yield func(history.Op, error) bool) {
 		rules := history.NewRuleChecker()
 		for l, err := range s.Lines() {
 			if err == nil {
-				err = rules.Check(&l.Op, l.Line)
+				err = rules.Check(l.Op, l.Line)
 			}
 			if err != nil {
 				yield(history.Op{}, fmt.Errorf("history %s: %w", s.Name(), err))
 				return
 			}
-			if !yield(l.Op, nil) {
+			if !yield(*l.Op, nil) {
 				return
 			}
 		}

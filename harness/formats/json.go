@@ -16,8 +16,14 @@ type linesSource struct{ *history.File }
 
 func (s linesSource) Ops() func(yield func(history.Op, error) bool) {
 	return named(s.Name(), settle(func(yield func(*readOp, error) bool) {
+		e := readOp{hasIndex: true, hasTime: true}
 		for l, err := range s.Lines() {
-			if !yield(&readOp{Op: l.Op, line: l.Line, hasIndex: true, hasTime: true}, err) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			e.Op, e.line = *l.Op, l.Line
+			if !yield(&e, nil) {
 				return
 			}
 		}

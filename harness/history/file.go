@@ -158,7 +158,7 @@ func (f *File) checkPlain() error {
 		return err
 	}
 	f.complete = true
-	if len(bytes.TrimSpace(line)) == 0 || newDecoder().decode(line, 0, new(Op)) == nil {
+	if len(bytes.TrimSpace(line)) == 0 || newDecoder().decode(line, new(Op)) == nil {
 		return nil
 	}
 	f.end = start
@@ -183,7 +183,7 @@ func (f *File) checkFirstLine() (blank bool, err error) {
 		case isBlank(line):
 			continue
 		}
-		if err := newDecoder().decode(line, 0, new(Op)); err != nil && (lines.whole || !maybeCutOff(line)) {
+		if err := newDecoder().decode(line, new(Op)); err != nil && (lines.whole || !maybeCutOff(line)) {
 			return false, fmt.Errorf("line %d, offset %d: %w: %w; it begins with %.60q",
 				lines.line, lines.offset, ErrForeign, err, line)
 		}

@@ -149,9 +149,14 @@ func skipArray(b []byte, i, depth int) (int, error) {
 		return i + 1, nil
 	}
 	for {
-		var err error
-		if i, err = skipValue(b, skipSpace(b, i), depth); err != nil {
-			return i, err
+		i = skipSpace(b, i)
+		if end := skipShortInteger(b, i); end > i {
+			i = end
+		} else {
+			var err error
+			if i, err = skipValue(b, i, depth); err != nil {
+				return i, err
+			}
 		}
 		i = skipSpace(b, i)
 		switch {
@@ -163,6 +168,21 @@ func skipArray(b []byte, i, depth int) (int, error) {
 			return i, syntaxError(i, "want , or ] in an array")
 		}
 	}
+}
+
+// skipShortInteger passes over a number without sign, point or exponent, of which most arrays of histories are made; i: it is none.
+func skipShortInteger(b []byte, i int) int {
+	if i >= len(b) || b[i] < '1' || b[i] > '9' {
+		return i
+	}
+	end := i + 1
+	for end < len(b) && '0' <= b[end] && b[end] <= '9' {
+		end++
+	}
+	if end < len(b) && (b[end] == ',' || b[end] == ']') {
+		return end
+	}
+	return i
 }
 
 func skipObject(b []byte, i, depth int) (int, error) {

@@ -81,21 +81,23 @@ type Given struct{ Index, Time bool }
 // ParseLine reads an operation from one JSON object without line breaks, as a line of a history has it. An index or a time that is not there is 0.
 func ParseLine(line []byte) (op Op, given Given, err error) {
 	d := newDecoder()
-	err = d.decode(line, 0, &op)
+	err = d.decode(line, &op)
 	return op, Given{d.hasIndex, d.hasTime}, err
 }
 
-// decode reads one line into op. ordinal is how many operations came before it: the index where the line has none.
+// decode reads one line into op. An index or a time that the line has not is 0; see hasIndex and hasTime.
 // Fields that it does not know are checked for their syntax and left out; of a repeated field the last counts.
-func (d *decoder) decode(line []byte, ordinal int64, op *Op) error {
-	*op = Op{}
-	d.op, d.hasIndex, d.hasTime, d.hasProcess, d.hasF = op, false, false, false, false
-	end, err := eachField(line, skipSpace(line, 0), 1, d.field)
-	if err != nil {
-		return err
-	}
-	if end = skipSpace(line, end); end != len(line) {
-		return syntaxError(end, "more behind the end of the object")
+func (d *decoder) decode(line []byte, op *Op) error {
+	d.begin(op)
+	if !d.fast(line, op) {
+		d.begin(op)
+		end, err := eachField(line, skipSpace(line, 0), 1, d.field)
+		if err != nil {
+			return err
+		}
+		if end = skipSpace(line, end); end != len(line) {
+			return syntaxError(end, "more behind the end of the object")
+		}
 	}
 	switch {
 	case op.Type == 0:
@@ -107,13 +109,13 @@ func (d *decoder) decode(line []byte, ordinal int64, op *Op) error {
 	case !d.hasF:
 		return errors.New(`no "f"`)
 	}
-	if !d.hasIndex {
-		op.Index = ordinal
-	}
-	if !d.hasTime {
-		op.Time = time.Duration(op.Index)
-	}
 	return nil
+}
+
+// begin forgets the line before.
+func (d *decoder) begin(op *Op) {
+	*op = Op{}
+	d.op, d.hasIndex, d.hasTime, d.hasProcess, d.hasF = op, false, false, false, false
 }
 
 // field takes one field of the line. null is a field that is not there.

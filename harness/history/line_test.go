@@ -76,6 +76,19 @@ func slowDecode(line []byte, ordinal int64) (Op, error) {
 	return op, nil
 }
 
+// decodeAt decodes a line that so many operations are before.
+func decodeAt(d *decoder, line []byte, ordinal int64, op *Op) error {
+	if err := d.decode(line, op); err != nil {
+		return err
+	}
+	seq := sequence{count: ordinal}
+	index := op.Index
+	if err := seq.take(op, Given{d.hasIndex, d.hasTime}, 1); err != nil && (!d.hasIndex || index >= 0) {
+		return err
+	}
+	return nil
+}
+
 // FuzzLine holds the decoder against its twin, and writing against reading.
 func FuzzLine(f *testing.F) {
 	for _, op := range []Op{event(0), event(1), {Type: Info, Process: Nemesis, F: "start-kill", Error: "a\x00\xff\n\"b\"\\ü"}} {
@@ -88,7 +101,7 @@ func FuzzLine(f *testing.F) {
 	f.Add([]byte(`{"f":"r","f":null,"f":7,"type":"fail","process":"evidence","value":null}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var got Op
-		err := newDecoder().decode(line, 11, &got)
+		err := decodeAt(newDecoder(), line, 11, &got)
 		want, slowErr := slowDecode(line, 11)
 		if (err == nil) != (slowErr == nil) {
 			t.Fatalf("%q\nerror %v, the twin's %v", line, err, slowErr)
@@ -101,7 +114,7 @@ func FuzzLine(f *testing.F) {
 		}
 		again := appendLine(nil, &got)
 		var back Op
-		if err := newDecoder().decode(again, 11, &back); err != nil || fmt.Sprintf("%+v", back) != fmt.Sprintf("%+v", got) {
+		if err := decodeAt(newDecoder(), again, 11, &back); err != nil || fmt.Sprintf("%+v", back) != fmt.Sprintf("%+v", got) {
 			t.Fatalf("%q\nwritten as %q\nread as %+v, %v", line, again, back, err)
 		}
 	})
@@ -137,7 +150,7 @@ func TestDeepValues(t *testing.T) {
 	for _, n := range []int{1, 9_998, 9_999, 10_000, 10_001, 1_000_000} {
 		line := fmt.Appendf(nil, `{"type":"ok","f":"r","process":0,"value":%s}`, deep(n))
 		_, slowErr := slowDecode(line, 0)
-		if err := newDecoder().decode(line, 0, new(Op)); (err == nil) != (slowErr == nil) {
+		if err := newDecoder().decode(line, new(Op)); (err == nil) != (slowErr == nil) {
 			t.Errorf("depth %d: %v, the twin says %v", n, err, slowErr)
 		}
 		if n < depthMax && checkValue(deep(n)) != nil {
@@ -156,7 +169,7 @@ func TestValuesAreKept(t *testing.T) {
 	for i := range 10_000 {
 		var op Op
 		line := fmt.Appendf(nil, `{"type":"ok","f":"r","process":0,"value":"%s%d"}`, strings.Repeat("x", i%50*400), i)
-		if err := d.decode(line, int64(i), &op); err != nil {
+		if err := decodeAt(d, line, int64(i), &op); err != nil {
 			t.Fatal(err)
 		}
 		clear(line)

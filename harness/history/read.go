@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -11,7 +12,7 @@ import (
 // a Writer wrote) and that times don't fall; the error names the line. See Validate for the other rules.
 func (f *File) Ops() func(yield func(Op, error) bool) {
 	return func(yield func(Op, error) bool) {
-		if err := f.each(func(op Op, _ int64) bool { return yield(op, nil) }); err != nil {
+		if err := f.each(func(op *Op, _ int64) bool { return yield(*op, nil) }); err != nil {
 			yield(Op{}, fmt.Errorf("history %s: %w", f.name, err))
 		}
 	}
@@ -19,15 +20,15 @@ func (f *File) Ops() func(yield func(Op, error) bool) {
 
 // Line is an operation with where it stands in its file.
 type Line struct {
-	Op
+	*Op
 	// Line is counted from 1.
 	Line int64
 }
 
-// Lines is Ops with the line of each operation. Errors do not name the file.
+// Lines is Ops with the line of each operation, which is valid until the next one is asked for. Errors do not name the file.
 func (f *File) Lines() func(yield func(Line, error) bool) {
 	return func(yield func(Line, error) bool) {
-		if err := f.each(func(op Op, line int64) bool { return yield(Line{op, line}, nil) }); err != nil {
+		if err := f.each(func(op *Op, line int64) bool { return yield(Line{op, line}, nil) }); err != nil {
 			yield(Line{}, err)
 		}
 	}
@@ -39,8 +40,8 @@ func (f *File) Name() string { return f.name }
 // Own tells whether a Writer of this package wrote the file.
 func (f *File) Own() bool { return f.kind == kindOwn }
 
-// each yields the operations until it is told to stop.
-func (f *File) each(yield func(op Op, line int64) bool) error {
+// each yields the operations until it is told to stop. Lines are decoded on all processors, a batch at a time, and come in their order.
+func (f *File) each(yield func(op *Op, line int64) bool) error {
 	var r io.Reader = io.NewSectionReader(f.r, 0, f.end)
 	if f.kind == kindOwn || f.kind == kindZstd {
 		dec, err := newDecompressor(r)
@@ -50,32 +51,44 @@ func (f *File) each(yield func(op Op, line int64) bool) error {
 		defer dec.Close()
 		r = dec
 	}
-	ops := &lineOps{lines: newLineReader(r), dec: newDecoder(), own: f.kind == kindOwn}
-	var op Op
-	for f.count < 0 || ops.count < f.count {
-		err := ops.next(&op)
-		switch {
-		case errors.Is(err, io.EOF) && f.count >= 0:
-			return fmt.Errorf("it ends after %d of %d operations: was it changed while it was read?", ops.count, f.count)
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
+	batches := newBatchReader(r)
+	free := sync.Pool{New: func() any { return new(opBatch) }}
+	seq := sequence{own: f.kind == kindOwn}
+	before := int64(0)
+	for b := range InOrder(batches.next, func() func(textBatch) *opBatch { return batches.newWorker(&free) }) {
+		for i := range b.ops {
+			if f.count >= 0 && seq.count == f.count {
+				return nil
+			}
+			op := &b.ops[i]
+			line := before + op.line
+			if err := seq.take(&op.Op, op.given, line); err != nil {
+				return err
+			}
+			if !yield(&op.Op, line) {
+				return nil
+			}
 		}
-		if !yield(op, ops.lines.line) {
-			return nil
+		before += b.lines
+		if b.err != nil {
+			if f.count >= 0 && seq.count == f.count {
+				return nil
+			}
+			return fmt.Errorf("line %d: %w", before+1, b.err)
 		}
+		free.Put(b)
+	}
+	if f.count >= 0 && seq.count < f.count {
+		return fmt.Errorf("it ends after %d of %d operations: was it changed while it was read?", seq.count, f.count)
 	}
 	return nil
 }
 
-// lineOps reads operations from lines and checks their order.
+// lineOps reads operations one by one, for where it matters how far the file was read.
 type lineOps struct {
 	lines *lineReader
 	dec   *decoder
-	own   bool // indexes rise by one
-	count int64
-	order order
+	sequence
 }
 
 func (l *lineOps) next(op *Op) error {
@@ -84,27 +97,43 @@ func (l *lineOps) next(op *Op) error {
 		if errors.Is(err, io.EOF) {
 			return io.EOF
 		}
+		if err == nil && isBlank(line) {
+			continue
+		}
+		if err == nil {
+			if err = l.dec.decode(line, op); err != nil {
+				err = undecodable(line, l.lines.whole, err)
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("line %d: %w", l.lines.line, err)
 		}
-		if isBlank(line) {
-			continue
-		}
-		if err := l.dec.decode(line, l.count, op); err != nil {
-			if !l.lines.whole {
-				return &damageError{fmt.Sprintf("line %d is cut off after %d bytes", l.lines.line, len(line)), err}
-			}
-			return fmt.Errorf("line %d: %w; it begins with %.60q", l.lines.line, err, line)
-		}
-		if l.own && op.Index != l.count {
-			return &RuleError{Rule: RuleIndex, Line: l.lines.line, Index: op.Index, Why: fmt.Sprintf("want index %d here", l.count)}
-		}
-		if err := l.order.check(op, l.lines.line); err != nil {
-			return err
-		}
-		l.count++
-		return nil
+		return l.take(op, Given{l.dec.hasIndex, l.dec.hasTime}, l.lines.line)
 	}
+}
+
+// sequence puts operations one after the other: what their lines left out follows from their place.
+type sequence struct {
+	own   bool // indexes rise by one
+	count int64
+	order order
+}
+
+func (s *sequence) take(op *Op, given Given, line int64) error {
+	if !given.Index {
+		op.Index = s.count
+	}
+	if !given.Time {
+		op.Time = time.Duration(op.Index)
+	}
+	if s.own && op.Index != s.count {
+		return &RuleError{Rule: RuleIndex, Line: line, Index: op.Index, Why: fmt.Sprintf("want index %d here", s.count)}
+	}
+	if err := s.order.check(op, line); err != nil {
+		return err
+	}
+	s.count++
+	return nil
 }
 
 // order checks that indexes rise and times don't fall.

@@ -17,7 +17,7 @@ func (f *File) recover() error {
 		return err
 	}
 	defer frames.close()
-	ops := &lineOps{lines: newLineReader(frames), dec: newDecoder(), own: f.kind == kindOwn}
+	ops := &lineOps{lines: newLineReader(frames), dec: newDecoder(), sequence: sequence{own: f.kind == kindOwn}}
 	// A frame's end is told when more is asked for than was in it: all its whole lines are counted by then.
 	frames.ended = func(end int64) { f.count, f.end = ops.count, end }
 	f.count, f.end = 0, 0
