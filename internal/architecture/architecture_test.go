@@ -77,6 +77,12 @@ var layers = []layer{
 		"the runner knows no particular system, fault or checker",
 	},
 	{
+		"checker/monitors",
+		nil,
+		none,
+		"they compare times of operations on one object, wherever those come from",
+	},
+	{
 		"checker",
 		[]string{"harness/history"},
 		nil,
