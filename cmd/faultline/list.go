@@ -122,6 +122,9 @@ func checkerTable() []namedChecker {
 		{"unique-ids", "no identifier is given twice", plain(checker.UniqueIDs())},
 		{"total-queue", "what goes into a queue comes out, once", plain(checker.TotalQueue())},
 		{"append-internal", "transactions that append to lists agree with themselves and with each other's reads", plain(checker.AppendInternal())},
+		{"list-append", "transactions that append to lists: cycles and other anomalies, and which models (--model) they rule out", func(model, _ string) (checker.Checker, error) {
+			return checker.ListAppend(checker.TransactionOptions{Model: model})
+		}},
 		{"snapshots", "lists of collections are snapshots of what was written, as fresh as they promise", func(model, _ string) (checker.Checker, error) {
 			return checker.Snapshots(checker.SnapshotOptions{Model: model})
 		}},

@@ -89,6 +89,12 @@ var layers = []layer{
 		"a checker cannot reach a cluster: it decides from the history alone",
 	},
 	{
+		"checker/transactions",
+		[]string{"harness/history"},
+		none,
+		"what follows from transactions is inferred from the history alone, whatever a verdict is made of it",
+	},
+	{
 		"nemesis",
 		[]string{"harness", "harness/control", "harness/generator", "harness/history"},
 		nil,
