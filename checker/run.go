@@ -17,7 +17,8 @@ import (
 const defaultMemoryBytes = 1 << 30
 
 // Run judges a history by several checkers at the same time, all of them within the total budget, and returns their results
-// in the order of the checkers. A zero Time sets no limit; a zero MemoryBytes means 1 GiB.
+// in the order of the checkers. One checker alone reads the source as it goes; for several it is kept in memory where a quarter of the budget
+// suffices for that. A zero Time sets no limit; a zero MemoryBytes means 1 GiB.
 //
 // A checker that panics is Unknown, with the panic as its reason: one broken checker must not hide what
 // another one found. An error is the harness's (a history that can't be read); the results of the
@@ -31,7 +32,9 @@ func Run(ctx context.Context, src history.Source, checkers []Checker, total Budg
 		ctx, cancel = context.WithTimeout(ctx, total.Time)
 		defer cancel()
 	}
-	src = keep(ctx, src, total.MemoryBytes/4)
+	if len(checkers) > 1 {
+		src = keep(ctx, src, total.MemoryBytes/4)
+	}
 
 	workers := min(runtime.GOMAXPROCS(0), max(1, len(checkers)))
 	each := Budget{Time: total.Time, MemoryBytes: total.MemoryBytes / 4 * 3 / int64(workers)}
@@ -100,37 +103,59 @@ func panicSite(stack []byte) string {
 	return "an unknown place"
 }
 
-// kept is a history that was read once and stays in memory for all checkers.
+// kept is a history that was read once and stays in memory for all checkers, in pieces, so that nothing has to be copied as it grows.
 type kept struct {
-	history.Slice
+	pieces   [][]history.Op
 	complete bool
 }
 
-func (k kept) Complete() bool { return k.complete }
+func (k *kept) Complete() bool { return k.complete }
+
+func (k *kept) Ops() func(yield func(history.Op, error) bool) {
+	return func(yield func(history.Op, error) bool) {
+		for _, piece := range k.pieces {
+			for i := range piece {
+				if !yield(piece[i], nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+const pieceOps = 4096
+
+func (k *kept) add(op history.Op) {
+	last := len(k.pieces) - 1
+	if last < 0 || len(k.pieces[last]) == pieceOps {
+		k.pieces = append(k.pieces, make([]history.Op, 0, pieceOps))
+		last++
+	}
+	k.pieces[last] = append(k.pieces[last], op)
+}
 
 // keep reads src into memory if it fits, so that it is decoded once and not once for each
 // checker. A history that is too large, or that can't be read, is left for the checkers to read.
 func keep(ctx context.Context, src history.Source, bytesMax int64) history.Source {
-	if _, ok := src.(history.Slice); ok {
+	switch src.(type) {
+	case history.Slice, *history.Memory:
 		return src
 	}
-	const opBytes = 176 // an Op and what the allocator adds to its strings
+	const opBytes = 144 // an Op, and a little for its names, which are shared
 	var (
-		all  history.Slice
+		all  = &kept{complete: src.Complete()}
 		size int64
 	)
 	for op, err := range src.Ops() {
 		if err != nil || ctx.Err() != nil {
 			return src
 		}
-		// Twice, because a slice that grows keeps its old copy for a while.
-		size += 2*opBytes + int64(len(op.Value)+len(op.Error)+len(op.Key)+len(op.F)+len(op.Node))
-		if size > bytesMax {
+		if size += opBytes + int64(len(op.Value)+len(op.Error)); size > bytesMax {
 			return src
 		}
-		all = append(all, op)
+		all.add(op)
 	}
-	return kept{all, src.Complete()}
+	return all
 }
 
 // now is the wall clock, for Result.Elapsed alone: no verdict depends on it.

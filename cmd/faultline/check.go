@@ -23,10 +23,12 @@ func checkCommand() *cli.Command {
 		Name:      "check",
 		Usage:     "judge a recorded history again, offline",
 		ArgsUsage: "RUN|FILE",
-		Description: "RUN is a run directory: it is judged as `test` did, also when its driver was killed. FILE is a history (JSON lines,\n" +
-			"plain or zstd), judged by --checker. Exits as `test` does.",
+		Description: "RUN is a run directory: it is judged as `test` did, also when its driver was killed. FILE is a history, judged by\n" +
+			"--checker: Faultline's own, JSON lines from elsewhere, EDN of Jepsen, Elle and Knossos, or logs of Jepsen's as Porcupine has them;\n" +
+			"which it is shows its content. What breaks a rule of histories is refused, and so is a checker that does not know the history's\n" +
+			"operations. Exits as `test` does.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "checker", Usage: "judge by this `CHECKER` alone, see `faultline list checkers`"},
+			&cli.StringFlag{Name: "checker", Usage: "judge by this `CHECKER` alone, or several (a,b), see `faultline list checkers`"},
 			&cli.StringFlag{Name: "model", Usage: "hold the system to this `MODEL` (default: the run's)"},
 			&cli.StringFlag{Name: "read", Usage: "kind of read that the history has (default: the run's)"},
 		},
@@ -91,8 +93,10 @@ func checkOther(ctx context.Context, con *console, dir results.Dir, t results.Te
 	if err != nil {
 		return err
 	}
+	asked := notAsked
 	if name != "" {
-		if checkers, err = oneChecker(name, t.Options.Model, t.Options.Read); err != nil {
+		asked = askedOfRun
+		if checkers, err = namedCheckers(name, t.Options.Model, t.Options.Read); err != nil {
 			return err
 		}
 	}
@@ -100,7 +104,7 @@ func checkOther(ctx context.Context, con *console, dir results.Dir, t results.Te
 	if err != nil {
 		return err
 	}
-	r, err := judge(ctx, src, checkers)
+	r, err := judge(ctx, src, checkers, asked)
 	if err != nil {
 		return err
 	}
@@ -123,7 +127,7 @@ func checkDir(ctx context.Context, con *console, dir results.Dir) (results.Resul
 		return results.Results{}, err
 	}
 	con.detail("checking %s", dir.File(results.HistoryFile))
-	r, err := judge(ctx, src, checkers)
+	r, err := judge(ctx, src, checkers, notAsked)
 	if err != nil {
 		return results.Results{}, err
 	}
@@ -152,7 +156,7 @@ func checkFile(ctx context.Context, con *console, path, name, model, read string
 	if name == "" {
 		return usagef("%s is not a run directory: say how to judge it with --checker (%s)", path, strings.Join(checkerNames(), ", "))
 	}
-	checkers, err := oneChecker(name, model, read)
+	checkers, err := namedCheckers(name, model, read)
 	if err != nil {
 		return err
 	}
@@ -160,7 +164,7 @@ func checkFile(ctx context.Context, con *console, path, name, model, read string
 	if err != nil {
 		return err
 	}
-	r, err := judge(ctx, src, checkers)
+	r, err := judge(ctx, src, checkers, askedOfFile)
 	if err != nil {
 		return err
 	}
@@ -168,17 +172,13 @@ func checkFile(ctx context.Context, con *console, path, name, model, read string
 	return printResults(con, "", results.Test{}, r)
 }
 
-// openHistory opens a file and checks that it is a history; the note says whether it is a recovered prefix.
+// openHistory opens a history of any format; whoever reads it is told what is wrong with it. The note says whether it is a recovered prefix.
 func openHistory(path string) (src history.Source, note string, err error) {
-	file, err := formats.Open(path)
+	src, err = formats.Open(path)
 	if err != nil {
 		return nil, "", err
 	}
-	loaded, err := history.Load(file)
-	if err != nil {
-		return nil, "", err
-	}
-	return loaded, loaded.Recovered(), nil
+	return src, history.Recovered(src), nil
 }
 
 func warnTampered(con *console, dir results.Dir) {

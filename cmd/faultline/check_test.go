@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/faultline/faultline/checker"
 	"github.com/faultline/faultline/workloads"
 
 	"github.com/faultline/faultline/harness/history"
@@ -71,6 +72,20 @@ func TestEveryCheckerCanBeAskedFor(t *testing.T) {
 			if !slices.Contains(checkerNames(), c.Name()) {
 				t.Errorf("%s is judged by %q, which `check --checker` does not know", w.Name, c.Name())
 			}
+		}
+	}
+}
+
+// TestEveryCheckerSaysWhatItKnows: one that judges operations of certain functions says which, so that it can't be asked about others.
+func TestEveryCheckerSaysWhatItKnows(t *testing.T) {
+	whatever := []string{"convergence", "identities", "quota", "stats", "errors", "logs", "members", "availability", "exercise"}
+	for _, row := range checkerTable() {
+		c, err := row.make("", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, knows := c.(checker.Knower); knows == slices.Contains(whatever, row.name) {
+			t.Errorf("%s: says which functions it knows: %v (see checker/knows.go)", row.name, knows)
 		}
 	}
 }

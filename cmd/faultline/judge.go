@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -28,60 +29,57 @@ func commonCheckers(min checker.Minimum, requested []string) []checker.Checker {
 	}
 }
 
-// judge runs the checkers over a history and composes what they say.
-func judge(ctx context.Context, src history.Source, checkers []checker.Checker) (results.Results, error) {
+// judge runs the checkers over a history and composes what they say. asked says that they were asked for by name, and that they must therefore know
+// what the history has.
+func judge(ctx context.Context, src history.Source, checkers []checker.Checker, asked asking) (results.Results, error) {
 	watch := startWatch()
-	found, err := checker.Run(ctx, src, checkers, checker.Budget{Time: checkTime, MemoryBytes: checkMemoryBytes})
+	counted := &tallied{Source: src}
+	found, err := checker.Run(ctx, counted, checkers, checker.Budget{Time: checkTime, MemoryBytes: checkMemoryBytes})
+	if err != nil && asked != notAsked {
+		// Values that make no sense to a checker are best explained by functions that it does not know.
+		if t, countErr := counted.tally(); countErr == nil {
+			err = cmp.Or(unknown(checkers, t, asked), err)
+		}
+	}
 	if err != nil {
 		return results.Results{}, fmt.Errorf("check: %w", err)
 	}
-	r := results.Results{Complete: src.Complete(), Checkers: found}
+	t, err := counted.tally()
+	if err != nil {
+		return results.Results{}, err
+	}
+	if err := unknown(checkers, t, asked); err != nil {
+		return results.Results{}, err
+	}
+	r := results.Results{Complete: src.Complete(), Checkers: found, Counts: t.counts}
 	r.Verdict = checker.Overall(found)
 	if !src.Complete() {
 		// What was lost may have held a violation: a prefix can convict, never acquit.
 		r.Verdict = checker.Compose(r.Verdict, checker.Unknown)
 	}
-	if r.Counts, err = count(src); err != nil {
-		return results.Results{}, err
-	}
-	if r.Faults, err = story(src); err != nil {
+	if r.Faults, err = t.story(); err != nil {
 		return results.Results{}, err
 	}
 	r.Elapsed.Check = watch.elapsed()
 	return r, nil
 }
 
-func count(src history.Source) (results.Counts, error) {
-	var c results.Counts
-	for op, err := range src.Ops() {
-		if err != nil {
-			return c, fmt.Errorf("count operations: %w", err)
-		}
-		if !op.Process.IsClient() {
-			continue
-		}
-		switch op.Type {
-		case history.OK:
-			c.OK++
-		case history.Fail:
-			c.Fail++
-		case history.Info:
-			c.Info++
-		case history.Invoke:
-		}
-	}
-	return c, nil
-}
+// asking is how the checkers of a history were chosen.
+type asking uint8
 
-// story lists the faults of a run, in order.
-func story(src history.Source) ([]results.Fault, error) {
-	windows, err := history.Windows(src)
-	if err != nil {
-		return nil, fmt.Errorf("faults of the run: %w", err)
+const (
+	notAsked    asking = iota // they are those of the history's own workload
+	askedOfRun                // by name, for a run of a workload that has others as well
+	askedOfFile               // by name, for a file of which nothing else is known
+)
+
+// unknown refuses checkers that were asked about operations that they do not know.
+func unknown(checkers []checker.Checker, t *tally, asked asking) error {
+	if asked == notAsked {
+		return nil
 	}
-	out := make([]results.Fault, 0, len(windows))
-	for _, w := range windows {
-		out = append(out, faultLine(w))
+	if err := checker.Ask(checkers, t.functions, asked == askedOfFile); err != nil {
+		return usageError{err}
 	}
-	return out, nil
+	return nil
 }

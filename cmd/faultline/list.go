@@ -163,14 +163,27 @@ func checkerNames() []string {
 	return out
 }
 
-func oneChecker(name, model, read string) ([]checker.Checker, error) {
+// namedCheckers makes the checkers of a list of names.
+func namedCheckers(list, model, read string) ([]checker.Checker, error) {
+	var out []checker.Checker
+	for name := range strings.SplitSeq(list, ",") {
+		c, err := oneChecker(strings.TrimSpace(name), model, read)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func oneChecker(name, model, read string) (checker.Checker, error) {
 	for _, c := range checkerTable() {
 		if c.name == name {
 			made, err := c.make(model, read)
 			if err != nil {
 				return nil, usageError{err}
 			}
-			return []checker.Checker{made}, nil
+			return made, nil
 		}
 	}
 	return nil, usagef("there is no checker %q%s; one of: %s", name, suggest(name, checkerNames()), strings.Join(checkerNames(), ", "))
