@@ -22,6 +22,10 @@ func register(o Options) (Parts, error) {
 	if err != nil {
 		return Parts{}, err
 	}
+	byVersions, err := versionCheckers(o)
+	if err != nil {
+		return Parts{}, err
+	}
 	keys := stream(o, "r")
 	used := newLedger(keys.Prefix, ownKey)
 	draw := func(ctx *generator.Context, _ generator.Worker, n uint64) history.Op {
@@ -41,7 +45,7 @@ func register(o Options) (Parts, error) {
 		Final: finalReads(func() []history.Op {
 			return reads(used.recent(2 * o.Keys))
 		}),
-		Checkers: []checker.Checker{judge},
+		Checkers: append([]checker.Checker{judge}, byVersions...),
 	}, nil
 }
 

@@ -20,6 +20,10 @@ func set(o Options) (Parts, error) {
 	if err != nil {
 		return Parts{}, err
 	}
+	byVersions, err := versionCheckers(o)
+	if err != nil {
+		return Parts{}, err
+	}
 	keys := stream(o, "s")
 	used := newLedger(keys.Prefix, ownKey)
 	draw := func(ctx *generator.Context, w generator.Worker, n uint64) history.Op {
@@ -33,6 +37,6 @@ func set(o Options) (Parts, error) {
 		Main: &noted{used, mainPhase(o, "set", draw)},
 		// An element is lost only if the reads at the end say so, so they reach far back.
 		Final:    finalReads(func() []history.Op { return reads(used.recent(finalKeysMax)) }),
-		Checkers: []checker.Checker{judge},
+		Checkers: append([]checker.Checker{judge}, byVersions...),
 	}, nil
 }

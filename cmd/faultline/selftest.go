@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"text/tabwriter"
@@ -50,12 +51,21 @@ func selftestCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "seeds", Value: 20, Usage: "how many seeds for each bug and workload"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "the first `SEED`"},
+			&cli.StringFlag{Name: "bug", Usage: "only this `BUG` (healthy: none)"},
+			&cli.StringFlag{Name: "workload", Usage: "only this `WORKLOAD`"},
 		},
 		Action: func(c *cli.Context) error {
 			if c.Int("seeds") < 1 {
 				return usagef("--seeds %d: want 1 or more", c.Int("seeds"))
 			}
-			return selftest(c.Context, newConsole(c), c.Uint64("seed"), c.Int("seeds"))
+			trials := selftestTrials(c.Int("seeds"))
+			trials = slices.DeleteFunc(trials, func(t trial) bool {
+				return c.String("bug") != "" && c.String("bug") != t.Bug || c.String("workload") != "" && c.String("workload") != t.Workload
+			})
+			if len(trials) == 0 {
+				return usagef("no row of the table has the bug %q under the workload %q", c.String("bug"), c.String("workload"))
+			}
+			return selftest(c.Context, newConsole(c), trials, c.Uint64("seed"))
 		},
 	}
 }
@@ -86,10 +96,10 @@ func (t trial) good() bool {
 	return float64(t.Found) >= foundShare*float64(t.Seeds)
 }
 
-func selftest(ctx context.Context, con *console, seed uint64, seeds int) error {
+func selftest(ctx context.Context, con *console, trials []trial, seed uint64) error {
 	watch := startWatch()
+	seeds := trials[0].Seeds
 	con.say("self-test: seeds %d to %d", seed, seed+uint64(seeds)-1)
-	trials := selftestTrials(seeds)
 	group, runCtx := errgroup.WithContext(ctx)
 	group.SetLimit(2)
 	for i := range trials {

@@ -313,6 +313,7 @@ func TestBugs(t *testing.T) {
 		"stale-read": {goneBack, vanished}, "lost-write": {goneBack, vanished}, "double-apply": {twice, "register"},
 		"cas-ignores-guard": {casWithout, vanished}, "failed-write-surfaces": {surfaced, "register"},
 		"split-brain": {goneBack, vanished}, "element-lost": {vanished}, "own-append-unseen": {ownUnseen}, "torn-transaction": {torn},
+		"revision-twice": {"register"}, "mixed-read": {goneBack, vanished}, "replica-diverges": {"register"},
 	}
 	for _, b := range sim.Bugs {
 		for _, workload := range b.Workloads {
@@ -340,7 +341,7 @@ func TestUnknownNames(t *testing.T) {
 	if _, err := sim.New(sim.Options{Bug: "stale-raed"}); !errors.Is(err, sim.ErrUnknownBug) {
 		t.Error(err)
 	}
-	if _, err := sim.New(sim.Options{Workload: "queue"}); !errors.Is(err, sim.ErrUnknownWorkload) {
+	if _, err := sim.New(sim.Options{Workload: "queues"}); !errors.Is(err, sim.ErrUnknownWorkload) {
 		t.Error(err)
 	}
 }

@@ -4,14 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/faultline/faultline/harness/history"
 	"github.com/faultline/faultline/harness/sim/replicated"
 )
-
-// attempts bounds how often a client tries to add to a list that others are adding to.
-const attempts = 50
 
 var (
 	errTimeout  = errors.New("deadline exceeded")
@@ -24,7 +20,9 @@ type operation struct {
 	n    *replicated.Node
 	op   history.Op
 	done func(history.Op)
-	over bool
+	// asked is the invocation's value.
+	asked json.RawMessage
+	over  bool
 	// risky: something that may write was sent and not answered.
 	risky bool
 	tries int
@@ -33,7 +31,7 @@ type operation struct {
 // invoke performs a client's operation on its node. done is called once, with the completion, at the imagined time
 // at which the client knows it. An error is an operation that the clients don't know.
 func (s *System) invoke(op history.Op, node string, done func(history.Op)) error {
-	o := &operation{s: s, op: op, done: done}
+	o := &operation{s: s, op: op, done: done, asked: op.Value}
 	for _, n := range s.store.Nodes() {
 		if n.Name() == node {
 			o.n = n
@@ -70,16 +68,26 @@ func (o *operation) parse() (begin func(), err error) {
 			cmd.Kind, cmd.Old, cmd.New = replicated.SwapKey, values[0], values[1]
 		}
 		return func() { o.call(cmd, func(r replicated.Result) { o.swapped(cmd, r) }) }, err
-	case "add":
-		var element int64
-		err = json.Unmarshal(o.op.Value, &element)
-		return func() { o.add(element) }, err
+	case "add", "enqueue":
+		var number int64
+		err = json.Unmarshal(o.op.Value, &number)
+		if o.s.counters {
+			return func() { o.raise(number) }, err
+		}
+		return func() { o.add(number) }, err
+	case "dequeue":
+		return o.dequeue, nil
+	case "generate":
+		return o.generate, nil
+	case "delete":
+		cmd.Kind = replicated.DeleteKey
+		return func() { o.call(cmd, o.deleted) }, nil
 	case "txn":
 		cmd.Kind = replicated.Transact
 		cmd.Micros, err = parseMicros(o.op.Value)
 		return func() { o.call(cmd, o.transacted) }, err
 	}
-	return nil, errors.New("the imagined clients know read, write, cas, add and txn")
+	return nil, errors.New("the imagined clients know read, write, cas, delete, add, generate, enqueue, dequeue and txn")
 }
 
 // call sends a command to the client's node.
@@ -104,7 +112,7 @@ func (o *operation) fail(err error) {
 	}
 	o.op.Type, o.op.Error = history.Info, err.Error()
 	if !o.risky || errors.Is(err, replicated.ErrRefused) || errors.Is(err, replicated.ErrRejected) {
-		o.op.Type = history.Fail
+		o.op.Type, o.op.Value = history.Fail, o.asked
 	}
 	o.complete()
 }
@@ -131,6 +139,8 @@ func (o *operation) content(it replicated.Item) json.RawMessage {
 	switch {
 	case o.s.lists:
 		return listJSON(nil, it.Elements)
+	case it.Version == 0 && o.s.counters:
+		return json.RawMessage("0")
 	case it.Version == 0:
 		return json.RawMessage("null")
 	}
@@ -145,30 +155,6 @@ func (o *operation) swapped(cmd replicated.Command, r replicated.Result) {
 		return
 	}
 	o.ok(encode([]any{cmd.Old, cmd.New, false, o.content(r.Item)}), r.Item.Version, r.Revision)
-}
-
-// add reads the list and writes a longer one, guarded by the version of what was read; a refused guard changed nothing, so the
-// client tries again.
-func (o *operation) add(element int64) {
-	o.tries++
-	if o.tries > attempts {
-		o.op.Type, o.op.Error = history.Fail, errConflict.Error()
-		o.complete()
-		return
-	}
-	o.call(replicated.Command{Key: o.op.Key}, func(r replicated.Result) {
-		cmd := replicated.Command{
-			Kind: replicated.PutGuarded, Key: o.op.Key, Guard: r.Item.Version,
-			List: append(slices.Clip(r.Item.Elements), element),
-		}
-		o.call(cmd, func(r replicated.Result) {
-			if !r.OK {
-				o.add(element)
-				return
-			}
-			o.ok(o.op.Value, r.Revision, r.Revision)
-		})
-	})
 }
 
 func (o *operation) transacted(r replicated.Result) {

@@ -2,7 +2,8 @@
 // a bug: how Faultline tests itself. Everything happens in one goroutine, in an order that the seed
 // fixes: the same generator, options and seed give the same history to the byte.
 //
-// The store is package replicated's, the API servers over it, with all that works through them, package controlplane's. The store's own clients, here, speak the operations of the workloads register, set and append.
+// The store is package replicated's, the API servers over it, with all that works through them, package controlplane's. The store's own
+// clients, here, speak the operations of the workloads register, set, append, deletes, counter, unique-ids and queue.
 package sim
 
 import (
@@ -24,8 +25,8 @@ type Options struct {
 	Seed uint64
 	// Bug is the name of a row of Bugs; empty is a healthy system.
 	Bug string
-	// Workload is whose operations the clients speak: register (the default), set or append, of the store itself; or kube/set, … of
-	// the API servers over it.
+	// Workload is whose operations the clients speak: register (the default), set, append, … of the store itself; or kube/set, … of the
+	// API servers over it.
 	Workload string
 	// Timeout is how long a client waits for an operation; 0 is one second.
 	Timeout time.Duration
@@ -40,9 +41,10 @@ type Options struct {
 type System struct {
 	store *replicated.Cluster
 	// plane are the API servers over the store; nil: the clients speak to the store.
-	plane   *controlplane.Plane
-	lists   bool // keys hold lists
-	timeout time.Duration
+	plane *controlplane.Plane
+	// lists: keys hold lists, counters: numbers, 0 at first.
+	lists, counters bool
+	timeout         time.Duration
 	// observer samples kinds, by rules; nil: nothing is.
 	observer *controlplane.Observer
 	kinds    []string
@@ -54,7 +56,7 @@ const planePrefix = "kube/"
 
 // spoken are the workloads whose operations the clients speak.
 var spoken = []string{
-	"", "register", "set", "append",
+	"", "register", "set", "append", "deletes", "counter", "unique-ids", "queue",
 	"kube/register", "kube/set", "kube/list", "kube/watch", "kube/lease",
 	"kube/deployment", "kube/statefulset", "kube/job", "kube/gc", "kube/node-failure", "kube/service-ip", "kube/quota",
 }
@@ -77,7 +79,10 @@ func New(o Options) (*System, error) {
 	if o.Timeout == 0 {
 		o.Timeout = time.Second
 	}
-	s := &System{store: replicated.New(o.Nodes, o.Seed, bug.store), lists: o.Workload == "set", timeout: o.Timeout, kinds: o.Kinds, rules: o.Rules}
+	s := &System{
+		store: replicated.New(o.Nodes, o.Seed, bug.store), lists: o.Workload == "set", counters: o.Workload == "counter",
+		timeout: o.Timeout, kinds: o.Kinds, rules: o.Rules,
+	}
 	if strings.HasPrefix(o.Workload, planePrefix) {
 		s.plane = controlplane.New(s.store, controlplane.Options{
 			Flaw: bug.plane, Timeout: o.Timeout, Read: o.Read, Sets: o.Workload == "kube/set",

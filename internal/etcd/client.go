@@ -91,6 +91,9 @@ func (c *client) Invoke(ctx context.Context, op history.Op) history.Op {
 	if err != nil {
 		// What was asked stays in the record, rather than what is not known to have been seen.
 		done.Value, done.Version, done.Revision = op.Value, 0, 0
+		if taken := (*mayHaveTakenError)(nil); errors.As(err, &taken) {
+			done.Value = taken.element
+		}
 		done.Error = errorText(err)
 	}
 	return done

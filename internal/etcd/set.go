@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-
 	"github.com/faultline/faultline/harness"
 	"github.com/faultline/faultline/harness/history"
 )
@@ -48,39 +46,10 @@ func addElement(ctx context.Context, c *client, op history.Op) (history.Op, erro
 	if err := json.Unmarshal(op.Value, &element); err != nil {
 		return op, badValue(op, err)
 	}
-	seen, _, note, err := c.get(ctx, op.Key)
-	if err != nil {
-		return op, err
-	}
-	for {
+	return c.replace(ctx, op, func(seen item) (string, error) {
 		list, err := parseList(seen)
-		if err != nil {
-			return op, err
-		}
-		resp, again, err := c.txn(ctx, &pb.TxnRequest{
-			Compare: []*pb.Compare{unchanged(op.Key, seen)},
-			Success: []*pb.RequestOp{putOp(op.Key, jsonOf(append(list, element)))},
-			Failure: []*pb.RequestOp{rangeOp(op.Key, false)},
-		})
-		if err != nil {
-			return op, err
-		}
-		if again != "" {
-			note = again
-		}
-		if resp.Succeeded {
-			op.Revision = resp.GetHeader().GetRevision()
-			op.Version, op.Error = op.Revision, note
-			return op, nil
-		}
-		if len(resp.Responses) != 1 || resp.Responses[0].GetResponseRange() == nil {
-			return op, fmt.Errorf("a refused guard came without the value: %v", resp)
-		}
-		seen = itemOf(resp.Responses[0].GetResponseRange())
-		if ctx.Err() != nil {
-			return op, errConflict
-		}
-	}
+		return string(jsonOf(append(list, element))), err
+	})
 }
 
 // parseList reads a key's list; a key that does not exist is an empty one.

@@ -135,45 +135,10 @@ func (c *call) commit(leader *Node) {
 		return
 	}
 	r := s.perform(&c.cmd)
+	if s.flaw == MixedRead && c.cmd.Kind == ReadKey && s.Chance(mixedOnce) {
+		r.Item = c.n.replica.items[c.cmd.Key]
+	}
 	s.send(leader, c.n, func() { c.answer(r, nil) })
-}
-
-// perform evaluates a command and makes its change, as far as the bug lets it.
-func (s *Cluster) perform(cmd *Command) Result {
-	unseen := s.flaw == OwnAppendUnseen && s.Chance(unseenOnce)
-	r, e := s.store.evaluate(cmd, s.flaw == CasIgnoresGuard, unseen)
-	switch {
-	case e == nil:
-		return r
-	case s.flaw == LostWrite && s.Chance(lostWriteOnce):
-		r.Revision++
-		return r
-	case s.flaw == ElementLost && s.Chance(elementLostOnce):
-		for i := range e {
-			if n := len(e[i].Elements); n > 1 {
-				// Not the one that was just added: that would be a lost write.
-				at := s.Rand.IntN(n - 1)
-				e[i].Elements = slices.Delete(slices.Clone(e[i].Elements), at, at+1)
-			}
-		}
-	case s.flaw == DoubleApply && s.Chance(doubleOnce):
-		s.Clock.After(s.Between(doubleGapMin, doubleGapMax), func() { s.again(cmd) })
-	}
-	s.commit(e)
-	r.Revision = s.store.revision
-	return r
-}
-
-// again does a write a second time. A guarded write of a list, which would find its guard broken, adds its element again.
-func (s *Cluster) again(cmd *Command) {
-	if cmd.Kind == PutGuarded {
-		have := s.store.items[cmd.Key].Elements
-		s.commit(Entry{{Key: cmd.Key, Elements: append(slices.Clip(have), cmd.List[len(cmd.List)-1])}})
-		return
-	}
-	if _, e := s.store.evaluate(cmd, false, false); e != nil {
-		s.commit(e)
-	}
 }
 
 // torn performs a transaction in two halves, if there are two and the bug strikes.

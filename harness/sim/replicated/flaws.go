@@ -17,6 +17,11 @@ const (
 	ElementLost
 	OwnAppendUnseen
 	TornTransaction
+	DeletedReturns
+	RevisionTwice
+	MixedRead
+	QueueJumped
+	ReplicaDiverges
 )
 
 // How often flaws strike: once in so many chances, and how late.
@@ -28,9 +33,16 @@ const (
 	elementLostOnce = 30
 	unseenOnce      = 8
 	tornOnce        = 2
+	returnsOnce     = 8
+	revisionOnce    = 20
+	mixedOnce       = 10
+	jumpedOnce      = 40
+	divergesOnce    = 8
 
 	tornGap      = 10 * time.Millisecond
 	surfacesMax  = 200 * time.Millisecond
 	doubleGapMin = 5 * time.Millisecond
 	doubleGapMax = 300 * time.Millisecond
+	returnsMin   = 5 * time.Millisecond
+	returnsMax   = 100 * time.Millisecond
 )

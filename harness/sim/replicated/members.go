@@ -132,6 +132,10 @@ func (s *Cluster) catchUp(n *Node, upTo int) {
 		return
 	}
 	for ; n.applied < upTo; n.applied++ {
+		if s.flaw == ReplicaDiverges && n != s.leader && s.Chance(divergesOnce) {
+			n.replica.revision++ // as if it had been applied
+			continue
+		}
 		n.replica.apply(s.log[n.applied])
 	}
 	s.tell(n)

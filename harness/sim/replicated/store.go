@@ -1,6 +1,7 @@
 package replicated
 
 import (
+	"cmp"
 	"hash/fnv"
 	"maps"
 	"slices"
@@ -32,6 +33,8 @@ type Put struct {
 	Object   any
 	// Gone: the key was deleted.
 	Gone bool
+	// Version is a version that it had before and has again; 0: it gets a new one, as it should.
+	Version int64
 }
 
 // Entry is a committed change: what it wrote, at once. The first one of a log makes revision 2.
@@ -54,7 +57,7 @@ func (s *store) apply(e Entry) {
 			delete(s.items, p.Key)
 			continue
 		}
-		s.items[p.Key] = Item{p.Elements, p.Object, s.revision}
+		s.items[p.Key] = Item{p.Elements, p.Object, cmp.Or(p.Version, s.revision)}
 	}
 }
 
@@ -103,6 +106,7 @@ const (
 	WriteKey
 	SwapKey
 	PutGuarded
+	DeleteKey
 	Transact
 )
 
@@ -143,9 +147,13 @@ func (s *store) evaluate(c *Command, ignoreGuard, ownUnseen bool) (Result, Entry
 		if ignoreGuard || (found.Version != 0 && found.Elements[0] == c.Old) {
 			return r, Entry{{Key: c.Key, Elements: []int64{c.New}}}
 		}
+	case DeleteKey:
+		if found.Version != 0 {
+			return r, Entry{{Key: c.Key, Gone: true}}
+		}
 	case PutGuarded:
 		if ignoreGuard || s.guarded(c) {
-			e := Entry{{c.Key, c.List, c.Object, c.Gone}}
+			e := Entry{{Key: c.Key, Elements: c.List, Object: c.Object, Gone: c.Gone}}
 			for _, g := range c.Also {
 				e = append(e, g.Put)
 			}
