@@ -72,3 +72,8 @@ func (c transactional) Check(ctx context.Context, src history.Source, b Budget) 
 		Model: r.Model, RuledOut: r.RuledOut, Holds: r.Holds, Transactions: r.Transactions, Keys: r.Keys, Dependencies: r.Edges,
 	})
 }
+
+// RWRegister judges transactions that write unique values to registers and read them: see the package transactions.
+func RWRegister(o TransactionOptions) (Checker, error) {
+	return newTransactional("rw-register", transactions.RWRegister, o)
+}

@@ -221,15 +221,25 @@ func (w *worker) readEdges(tr *trunk) {
 	for _, at := range tr.writers {
 		seen[at] = true
 	}
+	committed := map[int32]bool{} // of unknown outcome, but an element of theirs was read
+	for _, at := range tr.writers {
+		if at >= 0 && w.writes[at].outcome == history.Info {
+			committed[w.writes[at].txn] = true
+		}
+	}
 	odd := w.t.lists[w.key].odd
 	for i := range w.writes {
 		by := &w.writes[i]
-		if by.outcome != history.OK || seen[int32(i)] || odd || len(unseen) > 0 && unseen[len(unseen)-1] == by.txn {
+		if by.outcome == history.Fail || by.outcome == history.Info && !committed[by.txn] || seen[int32(i)] || odd || len(unseen) > 0 && unseen[len(unseen)-1] == by.txn {
 			continue
 		}
 		unseen = append(unseen, by.txn)
 		if tail >= 0 && tail != by.txn {
-			w.out.add(tail, by.txn, ww)
+			k := ww
+			if by.outcome == history.Info {
+				k |= fromReads // that it was committed needs read committed: else it was a dirty read
+			}
+			w.out.add(tail, by.txn, k)
 		}
 	}
 	updaters := map[int32][]int32{}

@@ -82,7 +82,7 @@ func Check(ctx context.Context, src history.Source, o Options) (Report, error) {
 	}
 	visit := appendKey
 	if o.Kind == RWRegister {
-		visit = nil
+		visit = registerKey
 	}
 	parts := eachKey(t, visit)
 	for _, p := range parts {

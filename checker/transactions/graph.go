@@ -14,7 +14,7 @@ const (
 
 	kindBits edgeKind = 7
 	// Flags on ww, wr and rw: what the order of versions was inferred from, where that is not sound for every model.
-	fromReads    edgeKind = 8  // a transaction read one version and wrote the next
+	fromReads    edgeKind = 8  // a transaction read one version and wrote the next, or part of what an unknown one wrote was read
 	fromProcess  edgeKind = 16 // a process saw one version after the other
 	fromRealtime edgeKind = 32 // one version was there before the other's transaction began
 )

@@ -125,6 +125,9 @@ func checkerTable() []namedChecker {
 		{"list-append", "transactions that append to lists: cycles and other anomalies, and which models (--model) they rule out", func(model, _ string) (checker.Checker, error) {
 			return checker.ListAppend(checker.TransactionOptions{Model: model})
 		}},
+		{"rw-register", "transactions that write unique values to registers, likewise", func(model, _ string) (checker.Checker, error) {
+			return checker.RWRegister(checker.TransactionOptions{Model: model})
+		}},
 		{"snapshots", "lists of collections are snapshots of what was written, as fresh as they promise", func(model, _ string) (checker.Checker, error) {
 			return checker.Snapshots(checker.SnapshotOptions{Model: model})
 		}},
