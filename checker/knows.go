@@ -81,6 +81,9 @@ func (totalQueue) Functions() []string { return []string{fEnqueue, fDequeue} }
 // Functions are transactions.
 func (appendInternal) Functions() []string { return []string{fTxn} }
 
+// Functions are transactions.
+func (transactional) Functions() []string { return []string{fTxn} }
+
 // Functions are those whose versions can be compared.
 func (sessions) Functions() []string { return versionedFunctions }
 

@@ -44,6 +44,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Commands: []*cli.Command{
 			testCommand(),
 			checkCommand(),
+			exportCommand(),
 			selftestCommand(),
 			listCommand(),
 			clusterCommand(),

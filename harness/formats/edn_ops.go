@@ -36,6 +36,9 @@ type readOp struct {
 	jittery bool
 	// tuple: the value is marked as a pair of a key and a value.
 	tuple bool
+	// independent, refused and seen are what writeEDN adds.
+	independent, refused bool
+	seen                 json.RawMessage
 	// keyword: the value is one, which stands where a value is missing.
 	keyword bool
 	// discarded forms are no operations.
@@ -168,6 +171,12 @@ func (r *opReader) set(op *readOp, name string, v []byte) (err error) {
 	case "value":
 		op.tuple = isTupleTag(r.edn.tag)
 		op.Value = r.keep(v)
+	case "independent":
+		op.independent = string(v) == "true"
+	case "refused":
+		op.refused = string(v) == "true"
+	case "seen":
+		op.seen = r.keep(v)
 	case "version":
 		op.Version, err = integer(v)
 	case "revision":

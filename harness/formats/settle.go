@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -19,6 +20,7 @@ import (
 //     get a Fault as value, with what stood there as its variant.
 //   - Values [key value] of independent keys are taken apart: where they are tagged, or where reads are invoked with [key nil] or
 //     compare-and-sets with [key [old new]].
+//   - A fail with :refused, as writeEDN has it, is a compare-and-set that observed a mismatch.
 //   - A keyword as the value of a client's fail or info, such as :timed-out, is why.
 //
 // It refuses what breaks a history.Rule, with the line.
@@ -99,6 +101,8 @@ func shape(e *readOp) keyed {
 	switch {
 	case !e.Process.IsClient() || e.Type != history.Invoke:
 		return notKnown
+	case e.independent:
+		return single // each says for itself
 	case e.tuple:
 		return pairs
 	case e.Key != "":
@@ -177,7 +181,7 @@ func (s *settler) number(e *readOp, op *history.Op) {
 
 // unpair takes the key out of the value, where values have one.
 func (s *settler) unpair(e *readOp, op *history.Op) error {
-	if s.keyed != pairs || !op.Process.IsClient() {
+	if !e.independent && (s.keyed != pairs || !op.Process.IsClient()) {
 		return nil
 	}
 	key, value, ok := pair(op.Value)
@@ -198,8 +202,16 @@ func (s *settler) unpair(e *readOp, op *history.Op) error {
 	return nil
 }
 
-// outcome makes the reason of what a client's completion has instead of a value.
+// outcome makes the reason of what a client's completion has instead of a value, and an observation of a compare-and-set that was refused.
 func (s *settler) outcome(e *readOp, op *history.Op) {
+	if e.refused && op.Type == history.Fail && op.F == "cas" && bytes.HasSuffix(op.Value, []byte("]")) {
+		op.Type = history.OK
+		op.Value = append(slices.Clone(op.Value[:len(op.Value)-1]), ",false"...)
+		if e.seen != nil {
+			op.Value = append(append(op.Value, ','), e.seen...)
+		}
+		op.Value = append(op.Value, ']')
+	}
 	if !e.keyword || op.Error != "" || !op.Process.IsClient() || op.Type != history.Fail && op.Type != history.Info {
 		return
 	}

@@ -15,6 +15,9 @@ const LineMax = 16 << 20
 // ErrLineTooLong is what a longer line gives, written or read.
 var ErrLineTooLong = errors.New("longer than the 16 MiB that a line of a history may have")
 
+// AppendLine appends the operation as a line of a history, with its line break. Value must be JSON on one line, or nil.
+func AppendLine(b []byte, op *Op) []byte { return appendLine(b, op) }
+
 // appendLine appends the operation's line, with its line break.
 func appendLine(b []byte, op *Op) []byte {
 	b = append(b, `{"index":`...)
