@@ -196,7 +196,7 @@ func (c *formCutter) extent(from int) (int, error) {
 			if depth > 0 {
 				return 0, errCutOff
 			}
-			return i - from, nil
+			return min(i, len(c.buf)) - from, nil // a comment or a backslash may be the last
 		}
 		switch b {
 		case '{', '[', '(':

@@ -31,7 +31,7 @@ type readOp struct {
 	history.Op
 	line int64
 	// hasIndex and hasTime tell what the file gave; without them they follow from the operation's place.
-	hasIndex, hasTime bool
+	hasIndex, hasTime, hasF bool
 	// jittery: its time may be before that of the entry before it.
 	jittery bool
 	// tuple: the value is marked as a pair of a key and a value.
@@ -76,13 +76,13 @@ func (r *opReader) read(form []byte, op *readOp) error {
 
 // complete fills in what the file left out.
 func complete(op *readOp) error {
-	if op.F == "" && op.Process.IsClient() && isTransaction(op.Value) {
-		op.F = "txn" // Elle's own tests leave it out
+	if !op.hasF && op.Process.IsClient() && isTransaction(op.Value) {
+		op.F, op.hasF = "txn", true // Elle's own tests leave it out
 	}
 	switch {
 	case op.Type == 0:
 		return errors.New("the operation has no :type")
-	case op.F == "":
+	case !op.hasF:
 		return errors.New("the operation has no :f")
 	}
 	return nil
@@ -166,6 +166,7 @@ func (r *opReader) set(op *readOp, name string, v []byte) (err error) {
 		op.Process, err = parseProcess(v)
 	case "f":
 		op.F, err = r.text(v)
+		op.hasF = !null
 	case "key":
 		op.Key, err = r.text(v)
 	case "value":

@@ -131,8 +131,8 @@ func detect(head []byte) format {
 		}
 		return formatEDN
 	case '[':
-		inside := bytes.TrimLeft(text[1:], " \t\r\n")
-		if len(inside) > 1 && inside[0] == '{' && bytes.TrimLeft(inside[1:], " \t\r\n")[0] == '"' {
+		inside, isMap := bytes.CutPrefix(bytes.TrimLeft(text[1:], " \t\r\n"), []byte("{"))
+		if isMap && bytes.HasPrefix(bytes.TrimLeft(inside, " \t\r\n"), []byte(`"`)) {
 			return formatArray
 		}
 		return formatEDN

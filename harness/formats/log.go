@@ -138,10 +138,11 @@ func (r *opReader) logged(b []byte, op *readOp) error {
 		e.out = e.out[:0]
 		keyword := e.b[e.i] == ':'
 		at := e.i
-		if err := e.value(1); err != nil && !loose(op, field) {
+		err := e.value(1)
+		if err != nil && !loose(op, field) {
 			return err
 		}
-		if end, err := e.end(); loose(op, field) && (err != nil || !end) {
+		if end, endErr := e.end(); loose(op, field) && (err != nil || endErr != nil || !end) {
 			// What a nemesis did is a sentence without quotes.
 			e.out = appendJSON(e.out[:0], string(bytes.ToValidUTF8(bytes.TrimSpace(b[at:]), nil)))
 			e.i = len(b)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 )
 
@@ -64,7 +63,7 @@ func Pairs(src Source) iter.Seq2[Pair, error] {
 				yield(Pair{}, err)
 				return
 			}
-			pair, completed, err := p.take(op)
+			pair, completed, err := p.take(&op)
 			if err != nil {
 				yield(Pair{}, err)
 				return
@@ -74,7 +73,7 @@ func Pairs(src Source) iter.Seq2[Pair, error] {
 			}
 		}
 		byIndex := func(a, b int) int { return cmp.Compare(p.slots[a].Index, p.slots[b].Index) }
-		for _, slot := range slices.SortedFunc(maps.Values(p.open), byIndex) {
+		for _, slot := range slices.SortedFunc(p.states.open(), byIndex) {
 			if !yield(Pair{Invoke: p.slots[slot]}, nil) {
 				return
 			}
@@ -108,22 +107,20 @@ func Validate(src Source) error {
 
 // pairer joins completions to invocations and holds the rules.
 type pairer struct {
-	open  map[Process]int // the slot of the invocation
+	states processStates
+	// slots are the invocations that are open.
 	slots []Op
-	free  []int // slots
-	ended map[Process]struct{}
+	free  []int
 	order order
 	line  int64
 }
 
-func newPairer() *pairer {
-	return &pairer{open: make(map[Process]int), ended: make(map[Process]struct{})}
-}
+func newPairer() *pairer { return &pairer{states: processStates{rare: make(map[Process]int32)}} }
 
 // take adds the next operation. completed: it ended the pair that is returned.
-func (p *pairer) take(op Op) (pair Pair, completed bool, err error) {
+func (p *pairer) take(op *Op) (pair Pair, completed bool, err error) {
 	p.line++
-	if err := p.order.check(&op, p.line); err != nil {
+	if err := p.order.check(op, p.line); err != nil {
 		return Pair{}, false, err
 	}
 	broken := func(r Rule, why string) error {
@@ -137,42 +134,93 @@ func (p *pairer) take(op Op) (pair Pair, completed bool, err error) {
 	case op.Process < Evidence:
 		return Pair{}, false, broken(RuleProcess, "no such process")
 	}
-	slot, isOpen := p.open[op.Process]
+	state := p.states.get(op.Process)
 	if op.Type == Invoke {
-		if isOpen {
-			return Pair{}, false, broken(RuleOneOpen, fmt.Sprintf("index %d is still open", p.slots[slot].Index))
+		if state > 0 {
+			return Pair{}, false, broken(RuleOneOpen, fmt.Sprintf("index %d is still open", p.slots[state-1].Index))
 		}
-		if _, ended := p.ended[op.Process]; ended {
+		if state == processEnded {
 			return Pair{}, false, broken(RuleAfterInfo, "an earlier operation's outcome is unknown")
 		}
 		p.begin(op)
 		return Pair{}, false, nil
 	}
-	if !isOpen {
+	if state <= 0 {
 		return Pair{}, false, broken(RuleInvocation, "nothing is open")
 	}
+	slot := int(state - 1)
 	if invoked := &p.slots[slot]; invoked.F != op.F {
 		return Pair{}, false, broken(RuleSameFunction, fmt.Sprintf("index %d invoked %s", invoked.Index, invoked.F))
 	}
-	return Pair{Invoke: p.end(op.Process, slot, op.Type), Complete: op, HasComplete: true}, true, nil
+	pair = Pair{Invoke: p.slots[slot], Complete: *op, HasComplete: true}
+	p.end(op.Process, slot, op.Type)
+	return pair, true, nil
 }
 
-func (p *pairer) begin(op Op) {
+func (p *pairer) begin(op *Op) {
 	if len(p.free) == 0 {
 		p.free = append(p.free, len(p.slots))
 		p.slots = append(p.slots, Op{})
 	}
 	slot := p.free[len(p.free)-1]
 	p.free = p.free[:len(p.free)-1]
-	p.slots[slot], p.open[op.Process] = op, slot
+	p.slots[slot] = *op
+	p.states.set(op.Process, int32(slot+1)) // as many as processes are open at once
 }
 
-func (p *pairer) end(process Process, slot int, outcome Type) (invoked Op) {
-	invoked, p.slots[slot] = p.slots[slot], Op{}
+func (p *pairer) end(process Process, slot int, outcome Type) {
+	p.slots[slot] = Op{}
 	p.free = append(p.free, slot)
-	delete(p.open, process)
+	state := int32(processIdle)
 	if outcome == Info && process.IsClient() {
-		p.ended[process] = struct{}{}
+		state = processEnded
 	}
-	return invoked
+	p.states.set(process, state)
+}
+
+// processStates tell of each process whether an operation is open: its slot, counted from 1; or else processIdle or processEnded.
+type processStates struct {
+	// few are the states of the processes with small numbers, which most are.
+	few  []int32
+	rare map[Process]int32
+}
+
+const (
+	processIdle  = 0
+	processEnded = -1 // never runs again
+	fewMax       = 1 << 16
+)
+
+func (s *processStates) get(p Process) int32 {
+	if p >= 0 && p < Process(len(s.few)) {
+		return s.few[p]
+	}
+	return s.rare[p]
+}
+
+func (s *processStates) set(p Process, state int32) {
+	if p < 0 || p >= fewMax {
+		s.rare[p] = state
+		return
+	}
+	for Process(len(s.few)) <= p {
+		s.few = append(s.few, processIdle)
+	}
+	s.few[p] = state
+}
+
+// open yields the slots that are taken.
+func (s *processStates) open() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for _, state := range s.few {
+			if state > 0 && !yield(int(state-1)) {
+				return
+			}
+		}
+		for _, state := range s.rare {
+			if state > 0 && !yield(int(state-1)) {
+				return
+			}
+		}
+	}
 }
