@@ -12,6 +12,11 @@ var functions = map[string]struct{ reads, writes bool }{
 	// What is taken from a queue, and whose turn it is, is read and changed at once.
 	fDequeue:  {reads: true, writes: true},
 	fGenerate: {reads: true, writes: true},
+	// Who owns a lock, or leads, looks for its own key.
+	fLock:      {reads: true, writes: true},
+	fLockedAdd: {reads: true, writes: true},
+	fCampaign:  {reads: true, writes: true},
+	fObserve:   {reads: true},
 }
 
 // Functions of client operations that checkers know.
@@ -30,9 +35,16 @@ const (
 	fLead   = "lead"
 	fGet    = "get"
 
-	fEnqueue  = "enqueue"
-	fDequeue  = "dequeue"
-	fGenerate = "generate"
+	fEnqueue   = "enqueue"
+	fDequeue   = "dequeue"
+	fGenerate  = "generate"
+	fLock      = "lock"
+	fLockedAdd = "locked-add"
+	fCampaign  = "campaign"
+	fObserve   = "observe"
+	fGrant     = "grant"
+	fRenew     = "renew"
+	fRevoke    = "revoke"
 )
 
 // does tells whether a function reads and whether it writes.

@@ -39,10 +39,14 @@ func SetWith(o SetOptions) (Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return set{model, o.Read}, nil
+	return set{model: model, read: o.Read}, nil
 }
 
-type set struct{ model, read string }
+type set struct {
+	model, read string
+	// excuse, where not nil, tells why the promise allows that an element of a set is lost or missing from reads; empty: it does not.
+	excuse func(key, element string) string
+}
 
 // SetDetail is the Detail of SetWith, elements of all keys together.
 type SetDetail struct {
@@ -157,7 +161,7 @@ func (s set) Check(ctx context.Context, src history.Source, _ Budget) (Result, e
 	if err != nil {
 		return Result{}, err
 	}
-	j := setJudge{f: &f, names: n, complete: src.Complete(), finalFrom: last, model: s.model}
+	j := setJudge{f: &f, names: n, complete: src.Complete(), finalFrom: last, model: s.model, excuse: s.excuse}
 	for _, key := range slices.Sorted(maps.Keys(sets)) {
 		j.judge(sets[key])
 	}

@@ -17,6 +17,7 @@ type setJudge struct {
 	model     string
 	// stable and lost are latencies in milliseconds; see SetDetail.
 	stable, lost []int64
+	excuse       func(key, element string) string
 }
 
 // judge adds the anomalies of one set.
@@ -125,6 +126,11 @@ func (j *setJudge) absence(s *setOf, e *element, finalFrom int64) {
 		a.Ops = append(a.Ops, e.present.index)
 	default:
 		j.d.Stale++
+	}
+	if j.excuse != nil && !a.Allowed {
+		if why := j.excuse(s.key, j.names.text(e.id)); why != "" {
+			a.Allowed, a.Why = true, a.Why+": "+why
+		}
 	}
 	j.f.add(a)
 }

@@ -121,6 +121,12 @@ func checkerTable() []namedChecker {
 		}},
 		{"unique-ids", "no identifier is given twice", plain(checker.UniqueIDs())},
 		{"total-queue", "what goes into a queue comes out, once", plain(checker.TotalQueue())},
+		{"locks", "no two own a lock at once, by revisions and live leases; overlaps that leases allow are measured", plain(checker.Locks(checker.TenureOptions{}))},
+		{"lock-set", "no element of a set under a lock is lost; model unfenced: but where the lock can't prevent it", func(model, _ string) (checker.Checker, error) {
+			return checker.LockSet(model)
+		}},
+		{"leases", "keys live while their leases are renewed, end in time, and stay away", plain(checker.Leases(checker.LeasesOptions{}))},
+		{"elections", "one leader at a time, seen in order; who has resigned is refused", plain(checker.Elections(checker.TenureOptions{}))},
 		{"append-internal", "transactions that append to lists agree with themselves and with each other's reads", plain(checker.AppendInternal())},
 		{"list-append", "transactions that append to lists: cycles and other anomalies, and which models (--model) they rule out", func(model, _ string) (checker.Checker, error) {
 			return checker.ListAppend(checker.TransactionOptions{Model: model})

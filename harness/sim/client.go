@@ -44,7 +44,9 @@ func (s *System) invoke(op history.Op, node string, done func(history.Op)) error
 	if err != nil {
 		return fmt.Errorf("%s %s on %q: %w", op.F, op.Value, op.Key, err)
 	}
-	s.store.Clock.After(s.timeout, func() { o.fail(errTimeout) })
+	if !long[op.F] {
+		s.store.Clock.After(s.timeout, func() { o.fail(errTimeout) })
+	}
 	begin()
 	return nil
 }
@@ -87,7 +89,7 @@ func (o *operation) parse() (begin func(), err error) {
 		cmd.Micros, err = parseMicros(o.op.Value)
 		return func() { o.call(cmd, o.transacted) }, err
 	}
-	return nil, errors.New("the imagined clients know read, write, cas, delete, add, generate, enqueue, dequeue and txn")
+	return o.parseLeased()
 }
 
 // call sends a command to the client's node.

@@ -3,7 +3,7 @@
 // fixes: the same generator, options and seed give the same history to the byte.
 //
 // The store is package replicated's, the API servers over it, with all that works through them, package controlplane's. The store's own
-// clients, here, speak the operations of the workloads register, set, append, deletes, counter, unique-ids and queue.
+// clients, here, speak the operations of the workloads of etcd.
 package sim
 
 import (
@@ -45,6 +45,8 @@ type System struct {
 	// lists: keys hold lists, counters: numbers, 0 at first.
 	lists, counters bool
 	timeout         time.Duration
+	// owners counts the leases of owners of locks and elections.
+	owners int64
 	// observer samples kinds, by rules; nil: nothing is.
 	observer *controlplane.Observer
 	kinds    []string
@@ -57,6 +59,7 @@ const planePrefix = "kube/"
 // spoken are the workloads whose operations the clients speak.
 var spoken = []string{
 	"", "register", "set", "append", "deletes", "counter", "unique-ids", "queue",
+	"lock", "lock-set", "lease", "election",
 	"kube/register", "kube/set", "kube/list", "kube/watch", "kube/lease",
 	"kube/deployment", "kube/statefulset", "kube/job", "kube/gc", "kube/node-failure", "kube/service-ip", "kube/quota",
 }
@@ -80,7 +83,7 @@ func New(o Options) (*System, error) {
 		o.Timeout = time.Second
 	}
 	s := &System{
-		store: replicated.New(o.Nodes, o.Seed, bug.store), lists: o.Workload == "set", counters: o.Workload == "counter",
+		store: replicated.New(o.Nodes, o.Seed, bug.store), lists: o.Workload == "set" || o.Workload == "lock-set", counters: o.Workload == "counter",
 		timeout: o.Timeout, kinds: o.Kinds, rules: o.Rules,
 	}
 	if strings.HasPrefix(o.Workload, planePrefix) {

@@ -77,15 +77,18 @@ func newClients(functions map[string]perform) harness.NewClients {
 	}
 }
 
-// Invoke performs an operation within the client's time-out.
+// Invoke performs an operation within the client's time-out; one that lasts as long as it is asked to has it for each of its requests.
 func (c *client) Invoke(ctx context.Context, op history.Op) history.Op {
 	f, ok := c.functions[op.F]
 	if !ok {
 		op.Type, op.Error = history.Fail, prefixUnexpected+fmt.Sprintf("no such function: %q", op.F)
 		return op
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
+	if !lasting[op.F] {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
 	done, err := f(ctx, c, op)
 	done.Type = harness.Outcome(err)
 	if err != nil {

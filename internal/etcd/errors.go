@@ -64,6 +64,11 @@ var foreseen = []struct {
 	{codes.Unknown, "raft proposal dropped"}, // raft's own words, which etcd passes on as they are
 	{codes.Unknown, "raft: stopped"},
 	{codes.Internal, "stream terminated by RST_STREAM"},
+	{codes.NotFound, leaseNotFound},              // of a key to be written with a lease that has ended
+	{codes.Unknown, "mutex: session is expired"}, // the lock API: likewise, while it waited
+	{codes.Unknown, "election: session is expired"},
+	{codes.Unknown, "context canceled"}, // the lock and election APIs pass on what they got themselves
+	{codes.Unknown, "context deadline exceeded"},
 }
 
 // prefixUnexpected begins the error of an operation that ended in a way that nobody foresaw. The check for unexpected
@@ -80,8 +85,12 @@ func errorText(err error) string {
 
 func isForeseen(err error) bool {
 	var never *neverSentError
-	if errors.As(err, &never) || errors.Is(err, errConflict) {
+	if errors.As(err, &never) || errors.Is(err, errConflict) || errors.Is(err, errWaited) || errors.Is(err, errLost) {
 		return true
+	}
+	var half *halfDoneError
+	if errors.As(err, &half) {
+		return isForeseen(half.err)
 	}
 	var answer interface{ GRPCStatus() *status.Status }
 	if !errors.As(err, &answer) {

@@ -31,6 +31,9 @@ type Cluster struct {
 	// cut tells from whom to whom messages are lost.
 	cut     [][]bool
 	dropped int // messages lost to cuts between nodes
+	// term counts elections.
+	term   uint64
+	leases leases
 }
 
 // Node is one member.
@@ -69,7 +72,7 @@ const (
 func New(nodes int, seed uint64, flaw Flaw) *Cluster {
 	s := &Cluster{
 		Rand: rand.New(rand.NewPCG(seed, 0x73696d)), // reproducible chance is the point
-		flaw: flaw, store: newStore(), cut: make([][]bool, nodes),
+		flaw: flaw, store: newStore(), cut: make([][]bool, nodes), term: 1, leases: newLeases(),
 	}
 	for i := range nodes {
 		s.nodes = append(s.nodes, &Node{

@@ -22,6 +22,12 @@ const (
 	MixedRead
 	QueueJumped
 	ReplicaDiverges
+	OwnedTwice
+	LeaseExpiresEarly
+	LeaseNeverExpires
+	RenewalRevives
+	FencingIgnored
+	LeaderSeenLate
 )
 
 // How often flaws strike: once in so many chances, and how late.
@@ -38,6 +44,10 @@ const (
 	mixedOnce       = 10
 	jumpedOnce      = 40
 	divergesOnce    = 8
+	ownedTwiceOnce  = 6
+	leaseOnce       = 3
+	revivesOnce     = 2
+	seenLateOnce    = 5
 
 	tornGap      = 10 * time.Millisecond
 	surfacesMax  = 200 * time.Millisecond

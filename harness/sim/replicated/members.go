@@ -83,6 +83,8 @@ func (s *Cluster) elect() {
 			return // until something changes
 		}
 		s.leader = able[s.Rand.IntN(len(able))]
+		s.term++
+		s.extendLeases()
 		limbo := s.limbo
 		s.limbo = nil
 		for _, commit := range limbo {

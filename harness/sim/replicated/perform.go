@@ -4,10 +4,14 @@ import "slices"
 
 // perform evaluates a command and makes its change, as far as the bug lets it.
 func (s *Cluster) perform(cmd *Command) Result {
+	if r, done := s.performOnLease(cmd); done {
+		return r
+	}
 	unseen := s.flaw == OwnAppendUnseen && s.Chance(unseenOnce)
 	r, e := s.store.evaluate(cmd, s.flaw == CasIgnoresGuard, unseen)
 	switch {
 	case e == nil:
+		r.Term = s.term
 		return r
 	case s.flaw == LostWrite && s.Chance(lostWriteOnce):
 		r.Revision++
@@ -31,7 +35,8 @@ func (s *Cluster) perform(cmd *Command) Result {
 		s.Clock.After(s.Between(returnsMin, returnsMax), func() { s.back(cmd.Key, r.Item) })
 	}
 	s.commit(e)
-	r.Revision = s.store.revision
+	s.attach(cmd)
+	r.Revision, r.Term = s.store.revision, s.term
 	if s.flaw == RevisionTwice && s.Chance(revisionOnce) {
 		r.Revision--
 	}

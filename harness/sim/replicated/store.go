@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // Item is what a key holds: a register's one number, a list's elements, or an object. An item of version 0 does not
@@ -14,6 +15,8 @@ type Item struct {
 	Elements []int64
 	Object   any
 	Version  int64
+	// Created is the version that it had when it began to exist.
+	Created int64
 }
 
 // store is a state of all keys.
@@ -57,7 +60,9 @@ func (s *store) apply(e Entry) {
 			delete(s.items, p.Key)
 			continue
 		}
-		s.items[p.Key] = Item{p.Elements, p.Object, cmp.Or(p.Version, s.revision)}
+		version := cmp.Or(p.Version, s.revision)
+		created := cmp.Or(s.items[p.Key].Created, version)
+		s.items[p.Key] = Item{p.Elements, p.Object, version, created}
 	}
 }
 
@@ -86,6 +91,12 @@ type Command struct {
 	List   []int64
 	Object any
 	Gone   bool
+	// Any: the guarded write takes whatever version there is. Fence, where not nil, guards it as well. Lease is what the key goes with, or what
+	// is granted, renewed or revoked; TTL is what is granted.
+	Any   bool
+	Fence *Fence
+	Lease int64
+	TTL   time.Duration
 	// Also are further guarded writes, done with the first one, or none of them.
 	Also   []Guarded
 	Micros []Micro
@@ -108,6 +119,10 @@ const (
 	PutGuarded
 	DeleteKey
 	Transact
+	OldestOf
+	GrantLease
+	RenewLease
+	RevokeLease
 )
 
 // Micro is a micro-operation of a transaction, and what it read.
@@ -121,14 +136,17 @@ type Micro struct {
 // Reads tells whether a command changes nothing, whatever it finds.
 func (c *Command) Reads() bool {
 	if c.Kind != Transact {
-		return c.Kind == ReadKey
+		return c.Kind == ReadKey || c.Kind == OldestOf
 	}
 	return !slices.ContainsFunc(c.Micros, func(m Micro) bool { return !m.Read })
 }
 
 // Result is what came of a command.
 type Result struct {
-	Item     Item // as read, or as found by a compare
+	Item     Item   // as read, or as found by a compare
+	Key      string // of the item, where a prefix was asked for
+	TTL      time.Duration
+	Term     uint64
 	OK       bool // the compare found what it expected
 	Revision int64
 	Micros   []Micro
@@ -140,6 +158,9 @@ func (s *store) evaluate(c *Command, ignoreGuard, ownUnseen bool) (Result, Entry
 	r := Result{Item: found, OK: true, Revision: s.revision}
 	switch c.Kind {
 	case ReadKey:
+		return r, nil
+	case OldestOf:
+		r.Key, r.Item = s.oldest(c.Key, 0)
 		return r, nil
 	case WriteKey:
 		return r, Entry{{Key: c.Key, Elements: []int64{c.New}}}
@@ -170,7 +191,10 @@ func (s *store) evaluate(c *Command, ignoreGuard, ownUnseen bool) (Result, Entry
 
 // guarded tells whether all keys that a command writes have the versions that it expects.
 func (s *store) guarded(c *Command) bool {
-	return s.items[c.Key].Version == c.Guard &&
+	if c.Fence != nil && s.items[c.Fence.Key].Created != c.Fence.Created {
+		return false
+	}
+	return (c.Any || s.items[c.Key].Version == c.Guard) &&
 		!slices.ContainsFunc(c.Also, func(g Guarded) bool { return s.items[g.Key].Version != g.Guard })
 }
 
