@@ -112,3 +112,15 @@ func (declared) Functions() []string {
 
 // Functions are those of objects that are given addresses.
 func (unique) Functions() []string { return []string{fCreate, fRead, fDelete} }
+
+// Functions are those of who owns a lock.
+func (locks) Functions() []string { return []string{fLock, fLockedAdd} }
+
+// Functions are those of sets under locks.
+func (lockSet) Functions() []string { return []string{fLockedAdd, fRead} }
+
+// Functions are those of leases, each with its key.
+func (leases) Functions() []string { return []string{fGrant, fRenew, fRevoke, fGet} }
+
+// Functions are those of candidates and observers.
+func (elections) Functions() []string { return []string{fCampaign, fObserve} }
