@@ -223,7 +223,7 @@ func checkLease(t *testing.T, seed uint64) {
 }
 
 func TestLeasesTwin(t *testing.T) {
-	for seed := range uint64(20_000) {
+	for seed := range uint64(5_000) {
 		checkLease(t, seed)
 	}
 }

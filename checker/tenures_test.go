@@ -181,7 +181,7 @@ func checkTenures(t *testing.T, seed uint64) {
 }
 
 func TestTenuresTwin(t *testing.T) {
-	for seed := range uint64(20_000) {
+	for seed := range uint64(5_000) {
 		checkTenures(t, seed)
 	}
 }

@@ -22,7 +22,7 @@ const (
 )
 
 // ownEnough is little: whoever wants to own something waits for the others.
-var ownEnough = checker.Minimum{OK: 20, ContendedKeys: 1, ReadsAfter: 1}
+var ownEnough = checker.Minimum{OK: 10, ContendedKeys: 1, ReadsAfter: 1}
 
 func etcdLock() Workload {
 	return Workload{

@@ -119,6 +119,9 @@ func isNotLeader(err error) bool {
 	return errors.As(err, &answer) && answer.GRPCStatus().Code() == codes.Unknown && answer.GRPCStatus().Message() == "election: not leader"
 }
 
+// errClosed is a stream that etcd ended without a reason, as it may (client/v3/concurrency/election.go, Observe), before it told of anybody.
+var errClosed = fmt.Errorf("%w: the stream of leaders was closed", harness.ErrNotApplied)
+
 // observeLeaders watches who leads, for as long as it was asked to.
 func observeLeaders(ctx context.Context, c *client, op history.Op) (history.Op, error) {
 	var asked history.ObserveRequest
@@ -140,7 +143,11 @@ func observeLeaders(ctx context.Context, c *client, op history.Op) (history.Op, 
 	default:
 		seen.End = fmt.Sprintf("error: %v", err)
 	}
-	if len(seen.Leaders) == 0 {
+	switch {
+	case len(seen.Leaders) > 0:
+	case seen.End == "closed":
+		return op, errClosed
+	default:
 		return op, readError(err)
 	}
 	op.Value = jsonOf(seen)

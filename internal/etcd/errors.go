@@ -85,7 +85,7 @@ func errorText(err error) string {
 
 func isForeseen(err error) bool {
 	var never *neverSentError
-	if errors.As(err, &never) || errors.Is(err, errConflict) || errors.Is(err, errWaited) || errors.Is(err, errLost) {
+	if errors.As(err, &never) || errors.Is(err, errConflict) || errors.Is(err, errWaited) || errors.Is(err, errLost) || errors.Is(err, errClosed) {
 		return true
 	}
 	var half *halfDoneError
