@@ -28,10 +28,11 @@ type LinearizableOptions struct {
 // (f "cas", [old, new] → [old, new, succeeded] with the value seen as an optional fourth; [old, new] alone succeeded).
 // Each Op.Key is a register of its own, absent at first.
 //
-// Every register is first put in the order of its versions where it has them, which is exact for most histories and takes
-// O(n log n). Only what stays ambiguous is searched, with Porcupine, the smallest registers first. A search keeps within its share
-// of the budget's memory by counting the states that it keeps; past it, or past the time, the verdict is Unknown, after the checks
-// that need no search had their chance to say Invalid:
+// Every register is first put in the order of its versions where it has them, or judged by the times of its values where these are
+// unique, which is exact for most histories and takes O(n log n). Only what stays ambiguous is searched (see sweep), the smallest registers
+// first. A search keeps within its share of the budget's memory by counting the states that it keeps; past it, or past the time, the verdict is
+// Unknown, after the checks that need no search had their chance to say Invalid. Of the smallest register that breaks its promise the longest
+// prefix that linearizes and a least set of operations that contradict each other are in the detail.
 //
 //   - garbage-read: nobody ever wrote the value or version. aborted-read: the write failed. future-read: it was read before
 //     it was invoked. duplicate-write: a version that no write made holds the value of an earlier one.
@@ -74,6 +75,9 @@ type LinearizableDetail struct {
 	// Failing are keys with a broken promise, the smallest first; Undecided those that the budget did not suffice for.
 	Failing   []string `json:"failing,omitempty"`
 	Undecided []string `json:"undecided,omitempty"`
+	// Contradiction is of the smallest key that breaks its promise, as far as the budget sufficed. It is absent where only what other keys
+	// show, or the versions, contradict it.
+	Contradiction *Contradiction `json:"contradiction,omitempty"`
 	// Unsearched are how many keys were left alone because a promise was broken already.
 	Unsearched int `json:"unsearched,omitempty"`
 	// Settled are writes of unknown outcome that happened, as the store told after the run (the first ones), SettledWrites how many there are;
@@ -171,6 +175,7 @@ func (l linearizable) judge(ctx context.Context, j *linearizableJudge, src histo
 		broken = j.search(ctx, open, b.MemoryBytes/2)
 	} else {
 		j.d.Unsearched = len(open)
+		j.contradiction(ctx, broken, true, b.MemoryBytes/2)
 	}
 	r, err := j.f.result(j.summary(), j.d)
 	if err == nil && broken != nil {
@@ -282,7 +287,7 @@ func (j *linearizableJudge) search(ctx context.Context, open []*register, memory
 			j.undecided(open[i], o)
 		case Invalid:
 			j.failing(open[i])
-			j.unexplained(ctx, open[i], memoryBytes)
+			j.contradiction(ctx, open[i], false, memoryBytes)
 			j.d.Unsearched = len(open) - i - 1
 			return open[i]
 		}
@@ -300,25 +305,24 @@ func (j *linearizableJudge) undecided(r *register, o outcome) {
 		count(o.states, "state", "states"), count(len(r.ops), "operation", "operations"), thousands(int64(unknown)))
 }
 
-// unexplained adds the anomaly of a register that does not linearize, with where it stops to.
-func (j *linearizableJudge) unexplained(ctx context.Context, r *register, memoryBytes int64) {
+// contradiction looks for what contradicts each other in a register that breaks its promise, for the detail, and names the anomaly of
+// one that has none yet.
+func (j *linearizableJudge) contradiction(ctx context.Context, r *register, named bool, memoryBytes int64) {
 	ops := r.searchable(j.allowStale)
-	a := Anomaly{Name: "nonlinearizable", Key: r.key, Ops: []int64{}}
-	s, ok := r.firstStuck(ctx, ops, memoryBytes)
-	if !ok {
-		a.Why = fmt.Sprintf("no order of the %s on %s explains what they returned", count(len(ops), "operation", "operations"), r.name())
-		j.f.add(a)
-		return
+	c, ok := r.contradiction(ctx, ops, memoryBytes)
+	if ok {
+		j.d.Contradiction = &c
 	}
-	o := &ops[s.op]
-	a.Ops = append(a.Ops, o.index())
-	a.Why = fmt.Sprintf("no order of the operations on %s explains that %s", r.name(), r.describe(o))
-	if s.before >= 0 {
-		b := &ops[s.before]
-		a.Ops = append(a.Ops, b.index())
-		a.Why += fmt.Sprintf("; everything up to %s can be put in order", r.describe(b))
+	switch {
+	case named:
+	case ok:
+		j.f.add(c.unexplained(r))
+	default:
+		j.f.add(Anomaly{
+			Name: "nonlinearizable", Key: r.key, Ops: []int64{},
+			Why: fmt.Sprintf("no order of the %s on %s explains what they returned", count(len(ops), "operation", "operations"), r.name()),
+		})
 	}
-	j.f.add(a)
 }
 
 func (j *linearizableJudge) summary() string {

@@ -4,31 +4,43 @@ import (
 	"context"
 	"slices"
 
-	"github.com/anishathalye/porcupine"
+	"github.com/faultline/faultline/checker/monitors"
 )
 
-// outcome is what a search found.
-type outcome struct {
-	verdict Verdict
-	// spent is why an Unknown one was stopped.
-	spent  string
-	states int64
+// search decides whether operations of a register linearize, in memoryBytes and until ctx ends: by the times of their values where these are
+// unique and there are no versions, else by sweeps.
+func (r *register) search(ctx context.Context, ops []regOp, memoryBytes int64) outcome {
+	if o, ok := byValues(ops); ok {
+		return o
+	}
+	return linearize(ctx, ops, nil, memoryBytes)
 }
 
-// search decides whether operations of a register linearize, with Porcupine (Athalye; the algorithm is that of Wing and Gong, and Lowe), in
-// memoryBytes and until ctx ends.
-func (r *register) search(ctx context.Context, ops []regOp, memoryBytes int64) outcome {
-	m := newMeter(ctx, len(ops), memoryBytes)
-	before := m.left
-	ok := porcupine.CheckOperations(r.model(regState{}, m), operations(ops))
-	out := outcome{Invalid, m.spent, before - m.left}
-	switch {
-	case ok:
-		out.verdict, out.spent = Valid, ""
-	case m.spent != "":
-		out.verdict = Unknown
+// byValues asks the monitor of registers; ok is false if it can't tell.
+func byValues(ops []regOp) (o outcome, ok bool) {
+	kinds := [...]monitors.Kind{regRead: monitors.Read, regWrite: monitors.Write, regSwap: monitors.Swap, regRefused: monitors.Read}
+	out := make([]monitors.Op, len(ops))
+	for i := range ops {
+		o := &ops[i]
+		if o.version > 0 {
+			return outcome{}, false
+		}
+		out[i] = monitors.Op{Call: o.call, Return: o.ret, Kind: kinds[o.kind], Value: int64(o.value), Old: int64(o.old)}
+		switch {
+		case o.kind == regRefused && !o.seen:
+			out[i].Kind = monitors.Differs
+		case o.kind == regRefused && o.value == o.old:
+			return outcome{}, false // what it was refused on is what it expected
+		}
 	}
-	return out
+	switch monitors.Register(out).Verdict {
+	case monitors.Linearizable:
+		return outcome{verdict: Valid, stuck: -1}, true
+	case monitors.Violated:
+		return outcome{verdict: Invalid, stuck: -1}, true
+	case monitors.Undecided:
+	}
+	return outcome{}, false
 }
 
 // searchable are the operations that a search needs: without the reads, where the promise puts no bound on how old they
@@ -100,47 +112,4 @@ func prefix(ops []regOp, last int64) []regOp {
 		out = append(out, o)
 	}
 	return out
-}
-
-// stuck is where a history stops being linearizable.
-type stuck struct {
-	// op is the first completion after which no order of the operations explains what was seen, by place in the operations searched.
-	op int
-	// before is the place of the completion before it; -1 if op's is the first.
-	before int
-}
-
-// firstStuck finds the shortest prefix that does not linearize, by halving; ok is false if the budget does not suffice.
-func (r *register) firstStuck(ctx context.Context, ops []regOp, memoryBytes int64) (s stuck, ok bool) {
-	var order []int // places of the completed operations, by completion
-	for i := range ops {
-		if !ops[i].unknown() {
-			order = append(order, i)
-		}
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		if ops[a].ret < ops[b].ret {
-			return -1
-		}
-		return 1
-	})
-	// The prefix that ends with order[low] linearizes (none does for -1), the one that ends with order[high] does not.
-	low, high := -1, len(order)-1
-	for high-low > 1 {
-		middle := low + (high-low)/2
-		found := r.search(ctx, withoutUnseen(prefix(ops, ops[order[middle]].ret)), memoryBytes)
-		switch found.verdict {
-		case Valid:
-			low = middle
-		case Invalid:
-			high = middle
-		case Unknown:
-			return stuck{}, false
-		}
-	}
-	s = stuck{order[high], -1}
-	if low >= 0 {
-		s.before = order[low]
-	}
-	return s, true
 }

@@ -88,6 +88,11 @@ func (w *twin) apply(done []bool, o *regOp, value int32, version int64) bool {
 
 // randomRegister runs a few operations on a real register, then perhaps spoils what was recorded.
 func randomRegister(r *rand.Rand) history.Slice {
+	return randomRegisterOf(r, 2+r.IntN(6), 4, 1+r.IntN(3))
+}
+
+// randomRegisterOf is randomRegister with so many operations, at most concurrent of them at once, on so many values.
+func randomRegisterOf(r *rand.Rand, left, concurrent, domain int) history.Slice {
 	type pending struct {
 		op      history.Op
 		applied bool
@@ -99,10 +104,8 @@ func randomRegister(r *rand.Rand) history.Slice {
 		value     = "null"
 		version   = int64(0)
 		process   = history.Process(0)
-		left      = 2 + r.IntN(6)
 		withinfo  = r.IntN(4) // of 8
 		versioned = r.IntN(3) // never, always, sometimes
-		domain    = 1 + r.IntN(3)
 	)
 	random := func() string { return strconv.Itoa(r.IntN(domain)) }
 	record := func(op history.Op) {
@@ -136,7 +139,7 @@ func randomRegister(r *rand.Rand) history.Slice {
 		}
 	}
 	for left > 0 || len(open) > 0 {
-		if left > 0 && (len(open) == 0 || len(open) < 4 && r.IntN(2) == 0) {
+		if left > 0 && (len(open) == 0 || len(open) < concurrent && r.IntN(2) == 0) {
 			op := history.Op{Type: history.Invoke, Process: process, F: fRead, Key: "x"}
 			switch r.IntN(3) {
 			case 0:
@@ -279,23 +282,29 @@ func FuzzLinearizableAgreesWithTwin(f *testing.F) {
 	})
 }
 
-// exploding is a history without versions that no search finishes: many concurrent writes, after which one read contradicts another.
-func exploding(writes int) history.Slice {
+// exploding is a history without versions that no search finishes: a compare-and-set of unknown outcome from each value to each other one, then
+// reads that need more of them than there are, whatever way is taken.
+func exploding(values int) history.Slice {
 	var h history.Slice
 	add := func(typ history.Type, p int, f, value string) {
 		h = append(h, history.Op{
 			Index: int64(len(h)), Time: time.Duration(len(h)), Type: typ, Process: history.Process(p), F: f, Key: "x", Value: json.RawMessage(value),
 		})
 	}
-	for i := range writes {
-		add(history.Invoke, i, fWrite, strconv.Itoa(i))
+	add(history.Invoke, 0, fWrite, "0")
+	add(history.OK, 0, fWrite, "0")
+	n := 1
+	for a := range values {
+		for b := range values {
+			if a != b {
+				add(history.Invoke, n, fCAS, fmt.Sprintf("[%d,%d]", a, b))
+				n++
+			}
+		}
 	}
-	for i := range writes {
-		add(history.OK, i, fWrite, strconv.Itoa(i))
-	}
-	for i := range 2 {
+	for i := range n {
 		add(history.Invoke, 0, fRead, "null")
-		add(history.OK, 0, fRead, strconv.Itoa(i))
+		add(history.OK, 0, fRead, strconv.Itoa((i+1)*(1+i%3)%values))
 	}
 	return h
 }
