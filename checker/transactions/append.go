@@ -242,7 +242,7 @@ func (w *worker) readEdges(tr *trunk) {
 			w.out.add(tail, by.txn, k)
 		}
 	}
-	updaters := map[int32][]int32{}
+	updaters, oddUpdaters := map[int32][]int32{}, map[string][]int32{}
 	w.groups(func(txn int32, ops []int32) {
 		op := w.t.micros[ops[0]]
 		if op.n == wrote || !w.t.txns[txn].ok() {
@@ -253,15 +253,28 @@ func (w *worker) readEdges(tr *trunk) {
 			if by := w.writer(values[n-1]); by != nil && by.txn != txn && by.outcome != history.Fail {
 				w.out.add(by.txn, txn, wr)
 			}
+			if w.writesIn(ops) {
+				oddUpdaters[fmt.Sprint(values)] = append(oddUpdaters[fmt.Sprint(values)], txn)
+			}
 			return
 		}
 		w.readEdge(tr, txn, len(values), &full)
-		if slices.ContainsFunc(ops, func(m int32) bool { return w.t.micros[m].n == wrote }) {
+		if w.writesIn(ops) {
 			updaters[int32(len(values))] = append(updaters[int32(len(values))], txn)
 		}
 	})
 	w.out.connect(full, unseen, rw)
-	w.lostUpdates(updaters, func(n int32) string { return w.t.show(tr.values[:n]) })
+	for _, n := range sortedKeys(updaters) {
+		w.lostUpdate(updaters[n], func() string { return w.t.show(tr.values[:n]) })
+	}
+	for _, text := range sortedKeys(oddUpdaters) {
+		w.lostUpdate(oddUpdaters[text], func() string { return text })
+	}
+}
+
+// writesIn tells whether one of a transaction's micro-operations on the key is a write.
+func (w *worker) writesIn(ops []int32) bool {
+	return slices.ContainsFunc(ops, func(m int32) bool { return w.t.micros[m].n == wrote })
 }
 
 // readEdge adds the edges of a read of the first n elements, or notes that it saw all of them.
@@ -285,16 +298,13 @@ func (w *worker) readEdge(tr *trunk, txn int32, n int, full *[]int32) {
 	*full = append(*full, txn)
 }
 
-// lostUpdates names transactions that read the same version of the key and wrote the next.
-func (w *worker) lostUpdates(updaters map[int32][]int32, version func(n int32) string) {
-	for _, n := range sortedKeys(updaters) {
-		txns := updaters[n]
-		if len(txns) < 2 {
-			continue
-		}
-		w.out.find("lost-update", func() finding {
-			return finding{key: w.keyName(), txns: txns, why: fmt.Sprintf("%s all read %s as %s and then wrote it: each would have had to see the other's write",
-				w.t.names(txns), w.keyName(), version(n))}
-		})
+// lostUpdate names transactions that read the same version of the key and wrote the next, if there are two.
+func (w *worker) lostUpdate(txns []int32, version func() string) {
+	if len(txns) < 2 {
+		return
 	}
+	w.out.find("lost-update", func() finding {
+		return finding{key: w.keyName(), txns: txns, why: fmt.Sprintf("%s all read %s as %s and then wrote it: each would have had to see the other's write",
+			w.t.names(txns), w.keyName(), version())}
+	})
 }

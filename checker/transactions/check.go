@@ -51,6 +51,13 @@ type Report struct {
 	Edges           int // dependencies
 
 	table *table
+	out   modelSet
+}
+
+// RulesOut tells whether an anomaly rules out the model of a name.
+func (r *Report) RulesOut(model string) bool {
+	i, err := lookup(model)
+	return err == nil && r.out.has(i)
 }
 
 const memoryDefault = 1 << 30
@@ -144,6 +151,7 @@ func (r *Report) judge(model int, parts []*part) {
 		r.Unknown = append(r.Unknown, fmt.Sprintf("duplicate-writes: %d values were written twice, so that versions can't be told apart", n))
 	}
 	slices.SortStableFunc(r.Anomalies, func(a, b Anomaly) int { return cmp.Compare(rank(&a), rank(&b)) })
+	r.out = out
 	r.RuledOut, r.Holds = out.weakest(), (every() &^ out).strongest()
 }
 

@@ -45,15 +45,13 @@ func registerKey(w *worker) {
 		return
 	}
 	vs := w.versions()
-	updaters := map[int32][]int32{}
 	for i := range vs.all {
 		v := &vs.all[i]
 		if by := w.writer(v.value); by != nil && by.outcome != history.Fail {
 			w.out.connect([]int32{by.txn}, v.readers, wr)
 		}
-		updaters[int32(i)] = v.updaters
+		w.lostUpdate(v.updaters, func() string { return w.t.texts.text(v.value) })
 	}
-	w.lostUpdates(updaters, func(n int32) string { return w.t.texts.text(vs.all[n].value) })
 	w.orderEdges(vs)
 }
 
