@@ -68,9 +68,13 @@ func (c transactional) Check(ctx context.Context, src history.Source, b Budget) 
 			summary += "; nothing speaks against " + strings.Join(r.Holds, ", ")
 		}
 	}
-	return f.result(summary, TransactionDetail{
+	result, err := f.result(summary, TransactionDetail{
 		Model: r.Model, RuledOut: r.RuledOut, Holds: r.Holds, Transactions: r.Transactions, Keys: r.Keys, Dependencies: r.Edges,
 	})
+	if svg, text := r.Picture(); svg != nil {
+		result.Artifacts = []Artifact{{Name: c.name + "-cycles.svg", Content: svg}, {Name: c.name + "-cycles.txt", Content: text}}
+	}
+	return result, err
 }
 
 // RWRegister judges transactions that write unique values to registers and read them: see the package transactions.

@@ -21,14 +21,7 @@ func appendKey(w *worker) {
 	if l.odd {
 		tr = w.settle()
 	}
-	tr.values = w.once(tr)
-	for _, v := range tr.values {
-		at, ok := w.of[v]
-		if !ok {
-			at = -1
-		}
-		tr.writers = append(tr.writers, at)
-	}
+	w.once(&tr)
 	w.origins(&tr)
 	w.groups(func(txn int32, ops []int32) {
 		if w.t.txns[txn].ok() {
@@ -62,6 +55,7 @@ func (w *worker) settle() trunk {
 		if len(values) <= len(best.values) && slices.Equal(values, best.values[:len(values)]) {
 			continue
 		}
+		w.odd = append(w.odd, m)
 		w.out.find("incompatible-order", func() finding {
 			return finding{key: w.keyName(), txns: []int32{best.by, reader}, why: fmt.Sprintf("%s read %s as %s, %s as %s: neither can have come from the other",
 				w.t.name(best.by), w.keyName(), w.t.show(best.values), w.t.name(reader), w.t.show(values))}
@@ -70,30 +64,28 @@ func (w *worker) settle() trunk {
 	return best
 }
 
-// once is a list without the elements that come again, which are named unless they were appended as often.
-func (w *worker) once(tr trunk) []value {
-	seen := make(map[value]bool, len(tr.values))
-	out := tr.values
-	for i, v := range tr.values {
-		if !seen[v] {
-			seen[v] = true
-			if len(seen) <= i {
-				out = append(out, v)
+// once finds who appended each element, and leaves out those that come again, which are named unless they were appended as often.
+func (w *worker) once(tr *trunk) {
+	all := tr.values
+	tr.values, tr.writers = w.values[:0], w.places[:0]
+	for _, v := range all {
+		at, known := w.of[v]
+		if !known {
+			at = -1
+		}
+		if known && !w.writes[at].seen || !known && !slices.Contains(tr.values, v) {
+			tr.values, tr.writers = append(tr.values, v), append(tr.writers, at)
+			if known {
+				w.writes[at].seen = true
 			}
 			continue
 		}
-		if len(out) == len(tr.values) {
-			out = slices.Clone(tr.values[:i])
-		}
-		if by := w.writer(v); by != nil && by.double {
+		if known && w.writes[at].double {
 			continue
 		}
-		w.out.find("duplicate-elements", func() finding {
-			return finding{key: w.keyName(), txns: []int32{tr.by}, why: fmt.Sprintf("%s read %s as %s, which has %s twice",
-				w.t.name(tr.by), w.keyName(), w.t.show(tr.values), w.t.texts.text(v))}
-		})
+		w.twiceIn(tr.by, all, v)
 	}
-	return out
+	w.values, w.places = tr.values, tr.writers
 }
 
 // origins judges where the elements of a list came from: each must have been appended, and not by a transaction that failed.
@@ -115,26 +107,33 @@ func (w *worker) origins(tr *trunk) {
 			aborted = -1
 		}
 	}
-	if !w.t.lists[w.key].odd {
-		return
+	for _, m := range w.odd {
+		w.oddOrigins(tr, w.t.owners[m], w.t.list(w.t.micros[m]))
 	}
-	// Elements of the other lists.
-	for _, m := range w.ops {
-		if w.t.micros[m].n > oddList {
-			continue
-		}
-		for _, v := range w.t.list(w.t.micros[m]) {
-			by := w.writer(v)
-			if slices.Contains(tr.values, v) || by != nil && by.outcome != history.Fail {
-				continue
-			}
-			if by == nil {
-				w.garbage(v)
-			} else {
-				w.aborted(v)
-			}
+}
+
+// oddOrigins judges the elements of a list that does not begin the longest one.
+func (w *worker) oddOrigins(tr *trunk, reader int32, list []value) {
+	for i, v := range list {
+		by := w.writer(v)
+		switch {
+		case slices.Contains(list[:i], v) && (by == nil || !by.double):
+			w.twiceIn(reader, list, v)
+		case slices.Contains(tr.values, v):
+		case by == nil:
+			w.garbage(v)
+		case by.outcome == history.Fail:
+			w.aborted(v)
 		}
 	}
+}
+
+// twiceIn names an element that a list has twice.
+func (w *worker) twiceIn(reader int32, list []value, v value) {
+	w.out.find("duplicate-elements", func() finding {
+		return finding{key: w.keyName(), txns: []int32{reader}, why: fmt.Sprintf("%s read %s as %s, which has %s twice",
+			w.t.name(reader), w.keyName(), w.t.show(list), w.t.texts.text(v))}
+	})
 }
 
 // reader is the first transaction that read a value of the key.
@@ -217,20 +216,19 @@ func (w *worker) readEdges(tr *trunk) {
 			tail = w.writes[at].txn
 		}
 	}
-	seen := make(map[int32]bool, len(tr.writers))
-	for _, at := range tr.writers {
-		seen[at] = true
-	}
-	committed := map[int32]bool{} // of unknown outcome, but an element of theirs was read
+	var committed map[int32]bool // of unknown outcome, but an element of theirs was read
 	for _, at := range tr.writers {
 		if at >= 0 && w.writes[at].outcome == history.Info {
+			if committed == nil {
+				committed = map[int32]bool{}
+			}
 			committed[w.writes[at].txn] = true
 		}
 	}
 	odd := w.t.lists[w.key].odd
 	for i := range w.writes {
 		by := &w.writes[i]
-		if by.outcome == history.Fail || by.outcome == history.Info && !committed[by.txn] || seen[int32(i)] || odd || len(unseen) > 0 && unseen[len(unseen)-1] == by.txn {
+		if by.outcome == history.Fail || by.outcome == history.Info && !committed[by.txn] || by.seen || odd || len(unseen) > 0 && unseen[len(unseen)-1] == by.txn {
 			continue
 		}
 		unseen = append(unseen, by.txn)
@@ -242,7 +240,7 @@ func (w *worker) readEdges(tr *trunk) {
 			w.out.add(tail, by.txn, k)
 		}
 	}
-	updaters, oddUpdaters := map[int32][]int32{}, map[string][]int32{}
+	updaters, oddUpdaters := make([][]int32, len(tr.values)+1), map[string][]int32{}
 	w.groups(func(txn int32, ops []int32) {
 		op := w.t.micros[ops[0]]
 		if op.n == wrote || !w.t.txns[txn].ok() {
@@ -260,11 +258,11 @@ func (w *worker) readEdges(tr *trunk) {
 		}
 		w.readEdge(tr, txn, len(values), &full)
 		if w.writesIn(ops) {
-			updaters[int32(len(values))] = append(updaters[int32(len(values))], txn)
+			updaters[len(values)] = append(updaters[len(values)], txn)
 		}
 	})
 	w.out.connect(full, unseen, rw)
-	for _, n := range sortedKeys(updaters) {
+	for n := range updaters {
 		w.lostUpdate(updaters[n], func() string { return w.t.show(tr.values[:n]) })
 	}
 	for _, text := range sortedKeys(oddUpdaters) {

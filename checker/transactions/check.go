@@ -138,6 +138,7 @@ func (r *Report) judge(model int, parts []*part) {
 				floor, _ := lookup(f.floor)
 				set &= atLeast(floor)
 			}
+			set |= f.also
 			out |= set
 			a := Anomaly{Name: f.name, Key: f.key, Why: f.why, Allowed: !set.has(model), RulesOut: set.weakest(), cycle: f.cycle}
 			for _, x := range f.txns {

@@ -16,6 +16,8 @@ type finding struct {
 	why  string
 	// floor is the weakest model whose histories it can be inferred from: the anomaly rules out no other.
 	floor string
+	// also are models that it rules out beside those of its name.
+	also  modelSet
 	cycle *cycle
 }
 

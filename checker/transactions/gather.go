@@ -173,7 +173,7 @@ func (t *table) take(p *history.Pair) error {
 		x.complete, text = p.Complete.Index, p.Complete.Value
 		t.oks++
 	}
-	t.txns = append(t.txns, x)
+	t.txns = append(room(t.txns), x)
 	if len(t.micros) > microsMax {
 		return fmt.Errorf("more than %d micro-operations: %w", microsMax, errMemory)
 	}
@@ -206,10 +206,18 @@ func (t *table) parse(text []byte, x *txn) error {
 		if err != nil {
 			return err
 		}
-		t.micros = append(t.micros, m)
-		t.owners = append(t.owners, int32(len(t.txns)-1))
+		t.micros = append(room(t.micros), m)
+		t.owners = append(room(t.owners), int32(len(t.txns)-1))
 		return t.version(raw.version)
 	})
+}
+
+// room doubles a slice that is full: append alone lets a long one grow by a quarter, and copies it that much oftener.
+func room[T any](s []T) []T {
+	if len(s) == cap(s) {
+		return slices.Grow(s, max(64, len(s)))
+	}
+	return s
 }
 
 func (t *table) value(raw []byte) value {

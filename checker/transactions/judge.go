@@ -112,8 +112,28 @@ func (h *hunt) found(found *cycle) {
 		i, _ := lookup(floor)
 		out &= atLeast(i)
 	}
-	h.out |= out
+	also := h.t.amongUpdates(found, v)
+	h.out |= out | also
 	h.p.findIn(name, floor, func() finding {
-		return finding{txns: found.txns, why: h.t.explain(found), cycle: found}
+		return finding{txns: found.txns, why: h.t.explain(found), also: also, cycle: found}
 	})
+}
+
+// amongUpdates are the models that a cycle rules out because all of its transactions write: Adya's update serializability (PL-3U) has transactions
+// that only read see orders of their own, but the others must be serializable (no G-update).
+func (t *table) amongUpdates(c *cycle, v variant) modelSet {
+	if v != plain {
+		return 0
+	}
+	for _, x := range c.txns {
+		writes := false
+		for _, m := range t.microsOf(x) {
+			writes = writes || m.n == wrote
+		}
+		if !writes {
+			return 0
+		}
+	}
+	i, _ := lookup("update-serializable")
+	return atLeast(i)
 }

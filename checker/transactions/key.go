@@ -39,6 +39,7 @@ type write struct {
 	value      value
 	outcome    history.Type
 	last       bool // its transaction wrote the key no more
+	seen       bool // it is in the longest list
 	double     bool // another transaction that did not fail wrote the same value
 }
 
@@ -53,6 +54,9 @@ type worker struct {
 	writes []write
 	of     map[value]int32 // place in writes
 	double bool            // some value was written twice
+	values []value         // memory of a trunk, used again
+	places []int32
+	odd    []int32 // reads of lists that do not begin the longest
 }
 
 func newWorker(t *table, all byKey, out *part) *worker {
@@ -92,7 +96,7 @@ func eachKey(t *table, visit func(*worker)) []*part {
 // begin moves to a key and finds who wrote what.
 func (w *worker) begin(key int32) {
 	w.key, w.ops, w.double = key, w.all.of(key), false
-	w.writes = w.writes[:0]
+	w.writes, w.odd = w.writes[:0], w.odd[:0]
 	clear(w.of)
 	mine := int32(-1) // the last write, while it is of the same transaction
 	for _, m := range w.ops {

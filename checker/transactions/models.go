@@ -87,6 +87,7 @@ var Models = []Model{
 		Weaker:     []string{"forward-consistent-view", "parallel-snapshot-isolation", "prefix"},
 		Proscribes: []string{"G-nonadjacent-item"},
 	},
+	// Cycles whose transactions all write rule it out too.
 	{Name: "update-serializable", Also: []string{"PL-3U"}, Weaker: []string{"forward-consistent-view"}, Source: adya},
 	{
 		Name: "serializable", Also: []string{"PL-3"}, Weaker: []string{"repeatable-read", "snapshot-isolation", "update-serializable"},
