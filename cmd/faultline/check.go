@@ -24,8 +24,8 @@ func checkCommand() *cli.Command {
 		Usage:     "judge a recorded history again, offline",
 		ArgsUsage: "RUN|FILE",
 		Description: "RUN is a run directory: it is judged as `test` did, also when its driver was killed. FILE is a history, judged by\n" +
-			"--checker: Faultline's own, JSON lines from elsewhere, EDN of Jepsen, Elle and Knossos, or logs of Jepsen's as Porcupine has them;\n" +
-			"which it is shows its content. What breaks a rule of histories is refused, and so is a checker that does not know the history's\n" +
+			"--checker: Faultline's own, JSON lines from elsewhere, EDN of Jepsen, Elle and Knossos, logs of Jepsen's as Porcupine has them, or\n" +
+			"a report folder of etcd's robustness tests; which it is shows its content. What breaks a rule of histories is refused, and so is a checker that does not know the history's\n" +
 			"operations. Exits as `test` does.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "checker", Usage: "judge by this `CHECKER` alone, or several (a,b), see `faultline list checkers`"},

@@ -4,6 +4,7 @@
 //   - EDN as Jepsen, Elle and Knossos write it: a map per operation, one after the other or in one vector, tagged or not.
 //   - Logs of Jepsen's, as Porcupine's etcd histories are, and its history.txt.
 //   - Porcupine's key-value logs, which are EDN with a :key.
+//   - Folders of etcd's robustness tests' reports, as registers with versions: see reportSource for what of them; and of Jepsen's store.
 //
 // Every source yields operations that keep all rules of package history, or an error that names the file, the line, and the rule or what was expected there.
 package formats
@@ -14,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/faultline/faultline/harness/history"
 )
@@ -28,6 +30,9 @@ const headBytes = 64 << 10
 // Open opens a history of any format. The source reads the file anew for each pass. An empty file is a history of no operations
 // that is not complete. The error of a file of no known format wraps ErrUnknownFormat.
 func Open(path string) (history.Source, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return openFolder(path)
+	}
 	head, err := headOf(path)
 	if err != nil {
 		return nil, err
@@ -53,6 +58,30 @@ func Open(path string) (history.Source, error) {
 	case formatNone:
 	}
 	return nil, fmt.Errorf("%s: %w; it begins with %.60q", path, ErrUnknownFormat, head)
+}
+
+// jepsenHistory is the file of a folder of Jepsen's store that has the history.
+const jepsenHistory = "history.edn"
+
+// openFolder opens what a folder of another tool has.
+func openFolder(path string) (history.Source, error) {
+	report, err := openReport(path)
+	if err != nil {
+		return nil, err
+	}
+	if report != nil {
+		return report, nil
+	}
+	if file := filepath.Join(path, jepsenHistory); fileExists(file) {
+		return Open(file)
+	}
+	return nil, fmt.Errorf("%s: %w; of a folder: client-*/operations.json (a report of etcd's robustness tests), or %s (a folder of Jepsen's store)",
+		path, ErrUnknownFormat, jepsenHistory)
+}
+
+func fileExists(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // Parse reads a history from memory: JSON lines, a JSON array, EDN or a log. Rules that span operations are checked as Open does.

@@ -28,8 +28,11 @@ type settler struct {
 	yield func(history.Op, error) bool
 	rules *history.RuleChecker
 	count int64
-	last  history.Op
-	timed bool
+	// op is the operation that is made, lastIndex and lastTime those of the one before.
+	op        history.Op
+	lastIndex int64
+	lastTime  time.Duration
+	timed     bool
 	// faults are the nemesis's: which of its operations is open, and each family's fault that was started last.
 	nemesisOpen bool
 	faults      map[string]string
@@ -141,13 +144,14 @@ func pair(v json.RawMessage) (key, value json.RawMessage, ok bool) {
 
 // emit yields an entry's operation.
 func (s *settler) emit(e *readOp) bool {
-	op := e.Op
-	err := s.unpair(e, &op)
+	op := &s.op
+	*op = e.Op
+	err := s.unpair(e, op)
 	if err == nil {
-		s.number(e, &op)
-		s.outcome(e, &op)
-		s.nemesis(&op)
-		err = s.rules.Check(&op, e.line)
+		s.number(e, op)
+		s.outcome(e, op)
+		s.nemesis(op)
+		err = s.rules.Check(op, e.line)
 	} else {
 		err = fmt.Errorf("line %d: %w", e.line, err)
 	}
@@ -156,24 +160,24 @@ func (s *settler) emit(e *readOp) bool {
 		return false
 	}
 	s.count++
-	s.last = op
-	return s.yield(op, nil)
+	s.lastIndex, s.lastTime = op.Index, op.Time
+	return s.yield(*op, nil)
 }
 
 func (s *settler) number(e *readOp, op *history.Op) {
 	if !e.hasIndex {
 		op.Index = 0
 		if s.count > 0 {
-			op.Index = s.last.Index + 1
+			op.Index = s.lastIndex + 1
 		}
 	}
 	s.timed = s.timed || e.hasTime
 	switch {
-	case e.jittery && e.hasTime && s.count > 0 && op.Time < s.last.Time:
-		op.Time = s.last.Time
+	case e.jittery && e.hasTime && s.count > 0 && op.Time < s.lastTime:
+		op.Time = s.lastTime
 	case e.hasTime:
 	case s.timed:
-		op.Time = s.last.Time
+		op.Time = s.lastTime
 	default:
 		op.Time = time.Duration(op.Index)
 	}
