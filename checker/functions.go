@@ -5,6 +5,7 @@ var functions = map[string]struct{ reads, writes bool }{
 	fRead:  {reads: true},
 	fList:  {reads: true},
 	fWatch: {reads: true},
+	fRange: {reads: true},
 	// A candidate reads the lease again and again, and writes it when it may.
 	fLead: {reads: true, writes: true},
 	// What is declared is read by its name.
@@ -34,6 +35,10 @@ const (
 	fWatch  = "watch"
 	fLead   = "lead"
 	fGet    = "get"
+
+	fChange  = "change"
+	fRange   = "range"
+	fCompact = "compact"
 
 	fEnqueue   = "enqueue"
 	fDequeue   = "dequeue"

@@ -87,9 +87,7 @@ func (watches) Check(ctx context.Context, src history.Source, b Budget) (Result,
 	case j.d.Events == 0 && j.d.Owed == 0:
 		j.f.unknown("nothing to check: no watch delivered an event, nor owed one")
 	}
-	for _, u := range j.unforeseen {
-		j.f.unknown("a stream ended by an error that no list knows: %s (%s, the first is watch %d)", u.text, count(u.times, "time", "times"), u.first)
-	}
+	j.unforeseen.reasons(&j.f)
 	return j.f.result(j.d.summary(), j.d)
 }
 

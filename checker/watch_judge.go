@@ -11,12 +11,14 @@ import (
 
 // watchJudge judges the watches of one history.
 type watchJudge struct {
-	f  findings
-	d  WatchDetail
-	cs *collections
-	// unforeseen are the errors that no list knows and that ended streams.
-	unforeseen []*unforeseenEnd
+	f          findings
+	d          WatchDetail
+	cs         *collections
+	unforeseen unforeseenEnds
 }
+
+// unforeseenEnds are the errors that no list knows and that ended streams.
+type unforeseenEnds struct{ ends []*unforeseenEnd }
 
 // unforeseenEnd is why a stream ended, alike but for numbers, how often, and the first such stream.
 type unforeseenEnd struct {
@@ -28,29 +30,36 @@ type unforeseenEnd struct {
 // endUnexpected begins the End of a stream that an error ended that no list of the client knows.
 const endUnexpected = "error: " + PrefixUnexpected
 
-// ended notes why a stream ended.
-func (j *watchJudge) ended(s *stream) {
-	j.d.Ends[endOf(s.End)]++
-	if !strings.HasPrefix(s.End, endUnexpected) {
+// add notes why a stream ended, if it is one of these.
+func (u *unforeseenEnds) add(end string, by int64) {
+	if !strings.HasPrefix(end, endUnexpected) {
 		return
 	}
-	text := clip(s.End)
+	text := clip(end)
 	alike := withoutNumbers(text)
-	for _, u := range j.unforeseen {
-		if u.alike == alike {
-			u.times++
+	for _, e := range u.ends {
+		if e.alike == alike {
+			e.times++
 			return
 		}
 	}
-	if len(j.unforeseen) < listedMax {
-		j.unforeseen = append(j.unforeseen, &unforeseenEnd{alike, text, 1, s.ret})
+	if len(u.ends) < listedMax {
+		u.ends = append(u.ends, &unforeseenEnd{alike, text, 1, by})
+	}
+}
+
+// reasons says that they leave a verdict open.
+func (u *unforeseenEnds) reasons(f *findings) {
+	for _, e := range u.ends {
+		f.unknown("a stream ended by an error that no list knows: %s (%s, the first is watch %d)", e.text, count(e.times, "time", "times"), e.first)
 	}
 }
 
 // judge adds what is wrong with one stream. covered are the changes that some stream owed.
 func (j *watchJudge) judge(c *collection, s *stream, covered map[*change]bool) {
 	j.d.Streams[s.From]++
-	j.ended(s)
+	j.d.Ends[endOf(s.End)]++
+	j.unforeseen.add(s.End, s.ret)
 	j.d.Initial += len(s.Initial)
 	r := &replay{j: j, c: c, s: s, present: map[string]bool{}, delivered: map[int64]string{}}
 	r.initial()

@@ -138,6 +138,7 @@ func checkerTable() []namedChecker {
 			return checker.Snapshots(checker.SnapshotOptions{Model: model})
 		}},
 		{"watches", "streams are ordered, unique, complete, with true bookmarks, and agree with lists and writes", plain(checker.Watches())},
+		{"key-watches", "watches of keys are filtered, ordered, unique, atomic, complete, with true progress and states, and agree with changes and ranges", plain(checker.KeyWatches())},
 		{"changes", "creates, updates and deletes of collections agree with the versions they were given", plain(checker.Changes())},
 		{"leaders", "overlap of leaders measured; none stays", plain(checker.Leaders(checker.LeadersOptions{}))},
 		{"declared", "acknowledged declarations are what objects are like, none is lost", plain(checker.Declared(checker.DeclaredOptions{}))},
