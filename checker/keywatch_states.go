@@ -84,10 +84,10 @@ func (h *keyHistory) forgotten(revision, before int64) bool { return h.compacted
 // ended judges why a stream ended.
 func (r *keyReplay) ended() {
 	s := r.s
-	switch {
-	case s.Ended == history.KeyEndClosed || s.Ended == history.KeyEndCanceled:
+	switch s.Ended {
+	case history.KeyEndClosed, history.KeyEndCanceled:
 		r.add("silent-end", fmt.Sprintf("%s was ended by the server, without a reason", s))
-	case s.Ended == history.KeyEndCompacted:
+	case history.KeyEndCompacted:
 		r.compacted()
 	}
 	r.j.unforeseen.add(s.Ended, s.ret)

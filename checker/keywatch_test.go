@@ -86,8 +86,10 @@ func TestKeyWatches(t *testing.T) {
 		{name: "a deletion of nobody", history: kAll + watched(`"start":5,`, sent(eA5)+","+sent(`{"key":"b","mod":6}`), overTime), want: "invalid phantom-event w [9]"},
 		{name: "failed", history: kPutA + `3 invoke change w [{"key":"a","number":9}] / 3 fail change w [{"key":"a","number":9}] / ` +
 			watched(`"start":3,`, sent(`{"key":"a","number":9,"mod":3,"created":2,"version":2}`), overTime), want: "invalid phantom-event w [5 3]"},
-		{name: "at another revision", history: kPutA + watched(`"start":2,`, sent(`{"key":"a","number":1,"mod":3,"created":3,"version":1}`), overTime),
-			want: "invalid divergent-event w [3 1] wrong-created w [3 1] lost-event w [3 1]"},
+		{
+			name: "at another revision", history: kPutA + watched(`"start":2,`, sent(`{"key":"a","number":1,"mod":3,"created":3,"version":1}`), overTime),
+			want: "invalid divergent-event w [3 1] wrong-created w [3 1] lost-event w [3 1]",
+		},
 		{name: "of unknown outcome", history: kPutA + `3 invoke change w [{"key":"a","number":9},{"key":"b","number":8}] / ` +
 			watched(`"start":3,`, sent(`{"key":"a","number":9,"mod":3,"created":2,"version":2},{"key":"b","number":8,"mod":3,"created":3,"version":1}`), overTime), want: "valid"},
 		{name: "half of unknown outcome", history: kPutA + `3 invoke change w [{"key":"a","number":9},{"key":"b","number":8}] / ` +

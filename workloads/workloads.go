@@ -82,6 +82,7 @@ var Workloads = []Workload{
 	etcdLockSet(),
 	etcdLease(),
 	etcdElection(),
+	watch(),
 	kubeRegister(),
 	kubeSet(),
 	kubeList(),

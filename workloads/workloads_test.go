@@ -15,7 +15,7 @@ import (
 )
 
 // readless have no choice of reads.
-var readless = []string{"kube/lease", "etcd/lock", "etcd/lock-set", "etcd/lease", "etcd/election"}
+var readless = []string{"kube/lease", "etcd/lock", "etcd/lock-set", "etcd/lease", "etcd/election", "etcd/watch"}
 
 func TestLookup(t *testing.T) {
 	for _, w := range Workloads {
@@ -34,12 +34,14 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// ofEtcd are the workloads that the store imagined here can play. Those of Kubernetes, and those over leases, are played by the simulator, in the self-test,
-// which has API servers, controllers and leases.
+// beyondStore are workloads that take more than the store imagined here has: leases, watches.
+var beyondStore = []string{"etcd/lock", "etcd/lock-set", "etcd/lease", "etcd/election", "etcd/watch"}
+
+// ofEtcd are the workloads that the store imagined here can play. Those of Kubernetes, and those beyond this store, are played by the simulator, in
+// the self-test.
 func ofEtcd() []Workload {
-	overLeases := []string{"etcd/lock", "etcd/lock-set", "etcd/lease", "etcd/election"}
 	return slices.DeleteFunc(slices.Clone(Workloads), func(w Workload) bool {
-		return !strings.HasPrefix(w.Name, "etcd/") || slices.Contains(overLeases, w.Name)
+		return !strings.HasPrefix(w.Name, "etcd/") || slices.Contains(beyondStore, w.Name)
 	})
 }
 

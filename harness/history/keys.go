@@ -1,5 +1,7 @@
 package history
 
+import "sync/atomic"
+
 // This file has the values of operations on ranges of keys in a store whose every change has a revision of its own, and whose watches
 // promise all that etcd's do (https://etcd.io/docs/latest/learning/api_guarantees). An operation's Key is a collection; the keys in the
 // values are names within it. A collection named "w3" has its keys under "w3/" in the store.
@@ -128,15 +130,14 @@ func (s *KeyStream) Newest() int64 {
 
 // NextStart is where to resume a stream so that nothing is missed; 0 where it is not known.
 func (s *KeyStream) NextStart() int64 {
-	next, open := s.Start, false
+	next := s.Start
 	for i := range s.Responses {
 		r := &s.Responses[i]
 		if r.Progress {
 			next = max(next, r.Revision+1)
 		} else if n := len(r.Events); n > 0 {
-			open = r.Fragment
 			next = max(next, r.Events[n-1].Mod)
-			if !open {
+			if !r.Fragment {
 				next = max(next, r.Events[n-1].Mod+1)
 			}
 		}
@@ -145,4 +146,72 @@ func (s *KeyStream) NextStart() int64 {
 		return s.CreatedAt + 1
 	}
 	return next
+}
+
+// KeysSeen is what one process has seen of ranges of keys, by which it is decided where its watches begin; see Seen.
+type KeysSeen struct {
+	*Seen
+	// Next is where to resume each collection's last stream.
+	Next map[string]int64
+	// Compacted is the highest revision to which the store was compacted, as far as any process of the run knows. They share it.
+	Compacted *atomic.Int64
+}
+
+// NewKeysSeen is of a process that has seen nothing.
+func NewKeysSeen(compacted *atomic.Int64) *KeysSeen {
+	return &KeysSeen{NewSeen(), map[string]int64{}, compacted}
+}
+
+// How far from what was seen the watches begin that are to begin before or after it.
+const (
+	forgottenBy = 3
+	futureBy    = 5
+)
+
+// Begin is where a watch begins, and what it then is: there may be nothing yet of what was asked for.
+func (s *KeysSeen) Begin(key, from string) (start int64, is string) {
+	compacted, past := s.Compacted.Load(), s.Past[key]
+	switch {
+	case from == WatchCompacted && compacted > 0:
+		return compacted, from
+	case from == WatchForgotten && compacted > 1:
+		return max(1, compacted-forgottenBy), from
+	case from == WatchFuture:
+		return s.Newest + futureBy, from
+	case from != WatchNow && from != WatchResume && len(past) > 0:
+		return past[0], WatchPast
+	case from != WatchNow && s.Next[key] > 0:
+		return s.Next[key], WatchResume
+	case from != WatchNow && s.Last[key] > 0:
+		return s.Last[key] + 1, WatchResume
+	}
+	return 0, WatchNow
+}
+
+// Streamed takes in how a stream ended.
+func (s *KeysSeen) Streamed(key string, stream *KeyStream) {
+	if stream.Ended == KeyEndCompacted {
+		s.Forget(key)
+		s.Next[key] = stream.Compacted
+		return
+	}
+	s.Next[key] = stream.NextStart()
+}
+
+// CompactTo is the revision that is so far behind what was seen; 0: there is none that was not compacted.
+func (s *KeysSeen) CompactTo(behind int64) int64 {
+	if to := s.Newest - behind; to > s.Compacted.Load() {
+		return to
+	}
+	return 0
+}
+
+// CompactedTo takes in a compaction.
+func (s *KeysSeen) CompactedTo(revision int64) {
+	for {
+		have := s.Compacted.Load()
+		if revision <= have || s.Compacted.CompareAndSwap(have, revision) {
+			return
+		}
+	}
 }

@@ -40,7 +40,10 @@ func (s *System) invoke(op history.Op, node string, done func(history.Op)) error
 	if o.n == nil {
 		return fmt.Errorf("the imagined system has no node %q", node)
 	}
-	begin, err := o.parse()
+	begin, err := o.parseKeys()
+	if begin == nil {
+		begin, err = o.parse()
+	}
 	if err != nil {
 		return fmt.Errorf("%s %s on %q: %w", op.F, op.Value, op.Key, err)
 	}

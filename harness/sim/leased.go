@@ -11,7 +11,7 @@ import (
 )
 
 // long are the operations that take as long as they are asked to: each of their requests has a deadline of its own.
-var long = map[string]bool{"lock": true, "locked-add": true, "campaign": true, "observe": true}
+var long = map[string]bool{"lock": true, "locked-add": true, "campaign": true, "observe": true, "watch": true}
 
 // leaseKey is where the key of a lease is.
 func leaseKey(key string) string { return "lease/" + key }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/faultline/faultline/harness/history"
@@ -47,6 +48,9 @@ type System struct {
 	timeout         time.Duration
 	// owners counts the leases of owners of locks and elections.
 	owners int64
+	// sessions and compacted are what the clients of ranges of keys have seen.
+	sessions  map[history.Process]*history.KeysSeen
+	compacted atomic.Int64
 	// observer samples kinds, by rules; nil: nothing is.
 	observer *controlplane.Observer
 	kinds    []string
@@ -59,7 +63,7 @@ const planePrefix = "kube/"
 // spoken are the workloads whose operations the clients speak.
 var spoken = []string{
 	"", "register", "set", "append", "deletes", "counter", "unique-ids", "queue",
-	"lock", "lock-set", "lease", "election",
+	"lock", "lock-set", "lease", "election", "watch",
 	"kube/register", "kube/set", "kube/list", "kube/watch", "kube/lease",
 	"kube/deployment", "kube/statefulset", "kube/job", "kube/gc", "kube/node-failure", "kube/service-ip", "kube/quota",
 }
@@ -84,7 +88,7 @@ func New(o Options) (*System, error) {
 	}
 	s := &System{
 		store: replicated.New(o.Nodes, o.Seed, bug.store), lists: o.Workload == "set" || o.Workload == "lock-set", counters: o.Workload == "counter",
-		timeout: o.Timeout, kinds: o.Kinds, rules: o.Rules,
+		timeout: o.Timeout, sessions: map[history.Process]*history.KeysSeen{}, kinds: o.Kinds, rules: o.Rules,
 	}
 	if strings.HasPrefix(o.Workload, planePrefix) {
 		s.plane = controlplane.New(s.store, controlplane.Options{

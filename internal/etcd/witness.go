@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -134,7 +135,7 @@ func committed(node string, e *mvcc.Event) *history.Op {
 	if e.GetType() == mvcc.DELETE {
 		return op
 	}
-	op.Value = kv.GetValue()
+	op.Value = bytes.TrimRight(kv.GetValue(), " ") // which is how watched values are made long
 	if !json.Valid(op.Value) || string(op.Value) == "null" {
 		op.Value, _ = json.Marshal(string(op.Value)) // a string can always be written
 	}

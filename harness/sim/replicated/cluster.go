@@ -34,6 +34,9 @@ type Cluster struct {
 	// term counts elections.
 	term   uint64
 	leases leases
+	// past and compactions are for watches.
+	past        past
+	compactions []int64
 }
 
 // Node is one member.
@@ -55,6 +58,7 @@ type Node struct {
 	asleep  []func()
 	waiting []func()
 	calls   []*call
+	watches []*Watch
 	// fork is what this node has made of the store on its own, with the bug that allows it.
 	fork *store
 }
@@ -113,6 +117,7 @@ func (n *Node) Applied() int { return n.applied }
 
 // tell tells who wants to know it that a node has more, or works again.
 func (s *Cluster) tell(n *Node) {
+	n.pumpWatches()
 	if s.OnApply != nil {
 		s.OnApply(n)
 	}

@@ -9,6 +9,7 @@ func (n *Node) Kill() {
 	s := n.cluster
 	n.up, n.paused = false, false
 	n.asleep, n.waiting, n.fork = nil, nil, nil
+	n.breakWatches()
 	calls := n.calls
 	n.calls = nil
 	for _, c := range calls {

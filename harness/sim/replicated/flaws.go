@@ -28,6 +28,18 @@ const (
 	RenewalRevives
 	FencingIgnored
 	LeaderSeenLate
+	WatchDropsEvent
+	WatchRepeatsEvent
+	WatchReorders
+	WatchTearsTransaction
+	WatchLosesHalf
+	WatchProgressAhead
+	WatchWrongPrevious
+	WatchCreatedAnew
+	WatchBeforeStart
+	WatchGapAtStart
+	WatchCompactionUntold
+	WatchEndsSilently
 )
 
 // How often flaws strike: once in so many chances, and how late.
@@ -48,6 +60,9 @@ const (
 	leaseOnce       = 3
 	revivesOnce     = 2
 	seenLateOnce    = 5
+
+	watchStrikesOnce = 20
+	beforeStartBy    = 3 // revisions
 
 	tornGap      = 10 * time.Millisecond
 	surfacesMax  = 200 * time.Millisecond

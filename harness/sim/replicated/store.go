@@ -100,6 +100,8 @@ type Command struct {
 	// Also are further guarded writes, done with the first one, or none of them.
 	Also   []Guarded
 	Micros []Micro
+	// Puts are written at once; those that delete what does not exist are left out.
+	Puts []Put
 }
 
 // Guarded is a write that is done if its key has a version.
@@ -123,6 +125,7 @@ const (
 	GrantLease
 	RenewLease
 	RevokeLease
+	WriteAll
 )
 
 // Micro is a micro-operation of a transaction, and what it read.
@@ -150,6 +153,7 @@ type Result struct {
 	OK       bool // the compare found what it expected
 	Revision int64
 	Micros   []Micro
+	Written  Entry // of WriteAll
 }
 
 // evaluate tells what a command returns and what it would write, nil if nothing.
@@ -180,6 +184,10 @@ func (s *store) evaluate(c *Command, ignoreGuard, ownUnseen bool) (Result, Entry
 			}
 			return r, e
 		}
+	case WriteAll:
+		e := s.effective(c.Puts)
+		r.Written = e
+		return r, e
 	case Transact:
 		var e Entry
 		r.Micros, e = s.transact(c.Micros, ownUnseen)
@@ -188,6 +196,17 @@ func (s *store) evaluate(c *Command, ignoreGuard, ownUnseen bool) (Result, Entry
 	}
 	r.OK = false
 	return r, nil
+}
+
+// effective are the puts that change something; nil: none does.
+func (s *store) effective(puts []Put) Entry {
+	var e Entry
+	for _, p := range puts {
+		if !p.Gone || s.items[p.Key].Version != 0 {
+			e = append(e, p)
+		}
+	}
+	return e
 }
 
 // guarded tells whether all keys that a command writes have the versions that it expects.
