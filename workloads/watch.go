@@ -31,7 +31,7 @@ const (
 
 // Compactions are one operation in so many, and so many revisions behind what was seen, at most: there is to be a past to watch.
 const (
-	compactOnce       = 200
+	compactOnce       = 100
 	compactBehindMost = 400
 )
 

@@ -49,7 +49,7 @@ var Bugs = []Bug{
 	{"watch-wrong-previous", "events come with what was before the state before", []string{"watch"}, replicated.WatchWrongPrevious, controlplane.Healthy},
 	{"watch-created-anew", "events of updates look like those of creations now and then", []string{"watch"}, replicated.WatchCreatedAnew, controlplane.Healthy},
 	{"watch-before-start", "a watch begins before the revision that was asked for", []string{"watch"}, replicated.WatchBeforeStart, controlplane.Healthy},
-	{"watch-gap-at-start", "a watch begins after the revision that was asked for", []string{"watch"}, replicated.WatchGapAtStart, controlplane.Healthy},
+	{"watch-gap-at-start", "a watch lacks what is of the first revision that it owes", []string{"watch"}, replicated.WatchGapAtStart, controlplane.Healthy},
 	{"watch-compaction-untold", "a watch goes on behind what was compacted, and does not say so", []string{"watch"}, replicated.WatchCompactionUntold, controlplane.Healthy},
 	{"watch-ends-silently", "a watch ends, and does not say why", []string{"watch"}, replicated.WatchEndsSilently, controlplane.Healthy},
 	{"stale-quorum-list", "some quorum lists are served from the cache as it is", []string{"kube/list", "kube/set"}, replicated.Healthy, controlplane.StaleQuorumList},

@@ -63,6 +63,7 @@ var foreseen = []struct {
 	{codes.ResourceExhausted, "etcdserver: mvcc: database space exceeded"},
 	{codes.Unknown, "raft proposal dropped"}, // raft's own words, which etcd passes on as they are
 	{codes.Unknown, "raft: stopped"},
+	{codes.Unknown, "context deadline exceeded"}, // 3.4's own time-outs, without a code
 	{codes.Internal, "stream terminated by RST_STREAM"},
 	{codes.NotFound, leaseNotFound},              // of a key to be written with a lease that has ended
 	{codes.Unknown, "mutex: session is expired"}, // the lock API: likewise, while it waited

@@ -122,6 +122,8 @@ type Watch struct {
 	silent  bool
 	// held and last are messages that flaws keep back, or repeat.
 	held, last *WatchAnswer
+	// gap: by its flaw the watch leaves out what comes first.
+	gap bool
 }
 
 // Watch begins a watch of a member. receive is called with each message.

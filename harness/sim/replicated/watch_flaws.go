@@ -9,7 +9,7 @@ func (w *Watch) begin(now int64) int64 {
 	case s.flaw == WatchBeforeStart && s.Chance(2):
 		return max(1, w.n.compacted(), min(start, now+1)-beforeStartBy)
 	case s.flaw == WatchGapAtStart && s.Chance(2):
-		return start + 1
+		w.gap = true
 	}
 	return start
 }
@@ -18,6 +18,9 @@ func (w *Watch) begin(now int64) int64 {
 func (w *Watch) spoil(a *WatchAnswer) bool {
 	s := w.n.cluster
 	switch n := len(a.States); {
+	case w.gap:
+		w.gap = false
+		return true
 	case s.flaw == WatchDropsEvent:
 		return s.Chance(watchStrikesOnce)
 	case s.flaw == WatchEndsSilently && s.Chance(watchStrikesOnce):
