@@ -78,6 +78,9 @@ func (uniqueIDs) Functions() []string { return []string{fGenerate} }
 // Functions are those of queues.
 func (totalQueue) Functions() []string { return []string{fEnqueue, fDequeue} }
 
+// Functions are those of queues.
+func (fifo) Functions() []string { return []string{fEnqueue, fDequeue} }
+
 // Functions are transactions.
 func (appendInternal) Functions() []string { return []string{fTxn} }
 

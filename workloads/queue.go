@@ -29,7 +29,7 @@ func queues(o Options) (Parts, error) {
 		Main: &noted{used, mainPhase(o, "queue", draw)},
 		// What a queue has lost shows once it is empty, so all of them are emptied, however far back.
 		Final:    emptied(o.Concurrency, func() []string { return used.recent(finalKeysMax) }),
-		Checkers: []checker.Checker{checker.TotalQueue()},
+		Checkers: []checker.Checker{checker.TotalQueue(), checker.Queue()},
 	}, nil
 }
 

@@ -39,6 +39,8 @@ const (
 	Dequeue
 	// Empty found nothing to dequeue.
 	Empty
+	// Take is a dequeue of unknown outcome that took Value or nothing. Its Return is Never.
+	Take
 
 	// Add put Value into a set.
 	Add

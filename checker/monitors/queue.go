@@ -5,11 +5,12 @@ import (
 	"slices"
 )
 
-// Queue judges a FIFO queue that is empty at first: Enqueue, Dequeue and Empty. Each value may be enqueued once.
+// Queue judges a FIFO queue that is empty at first: Enqueue, Dequeue, Empty and Take. Each value may be enqueued once.
 //
 // An enqueue of unknown outcome happened if its value was dequeued, and is left out otherwise: nobody misses it. Dequeues of unknown
 // outcome are first taken to have done nothing; if that does not linearize, each of them is taken to have removed as many values as is
-// convenient, and if even that does not, nothing can. What is between the two is Undecided.
+// convenient, and if even that does not, nothing can. What is between the two is Undecided. A Take is exact: it took its value just when that is
+// convenient, which is no more than that nobody misses the value from then on.
 func Queue(ops []Op) Result {
 	q, r, ok := newQueue(ops)
 	if !ok {
@@ -25,8 +26,8 @@ func Queue(ops []Op) Result {
 	return undecided("it depends on what dequeues of unknown outcome took")
 }
 
-// queued is the life of a value: places of its operations, -1 for none.
-type queued struct{ in, out int }
+// queued is the life of a value: places of its operations, -1 for none. maybe is the first Take of it.
+type queued struct{ in, out, maybe int }
 
 type queue struct {
 	ops []Op
@@ -51,12 +52,16 @@ func newQueue(ops []Op) (q *queue, settled Result, ok bool) {
 			return nil, undecided(notUnique), false
 		}
 		at[ops[i].Value] = len(q.values)
-		q.values = append(q.values, queued{i, -1})
+		q.values = append(q.values, queued{i, -1, -1})
 	}
 	for i := range ops {
 		switch o := &ops[i]; {
 		case o.Kind == Empty && !o.unknown():
 			q.empties = append(q.empties, i)
+		case o.Kind == Take:
+			if k, known := at[o.Value]; known && (q.values[k].maybe < 0 || o.Call < ops[q.values[k].maybe].Call) {
+				q.values[k].maybe = i
+			}
 		case o.Kind != Dequeue:
 		case o.unknown():
 			q.taking = min(q.taking, o.Call)
@@ -92,10 +97,13 @@ func (q *queue) judge(gone int64) Result {
 
 // leaves is the earliest moment at which a value may have left.
 func (q *queue) leaves(v queued) int64 {
-	if v.out < 0 {
-		return q.gone
+	switch {
+	case v.out >= 0:
+		return q.ops[v.out].Call
+	case v.maybe >= 0:
+		return min(q.gone, q.ops[v.maybe].Call)
 	}
-	return q.ops[v.out].Call
+	return q.gone
 }
 
 // order finds a value that was enqueued before another one, and certainly left after it.
@@ -118,6 +126,8 @@ func (q *queue) order() Result {
 		a := q.values[last[n-1]]
 		switch {
 		case q.leaves(a) <= q.ops[b.out].Return:
+		case a.out < 0 && a.maybe >= 0:
+			return violated(RuleLost, b.out, a.in, b.in, a.maybe)
 		case a.out < 0:
 			return violated(RuleLost, b.out, a.in, b.in)
 		default:
@@ -179,6 +189,8 @@ func (q *queue) emptiness() Result {
 			witness = append(witness, spans[at].value.in)
 			if spans[at].value.out >= 0 {
 				witness = append(witness, spans[at].value.out)
+			} else if spans[at].value.maybe >= 0 {
+				witness = append(witness, spans[at].value.maybe)
 			}
 			if spans[at].to > o.Return {
 				return violated(RuleEmpty, witness...)

@@ -20,7 +20,7 @@ type object struct {
 
 var objects = map[string]object{
 	"register": {Register, stepRegister, []Kind{Read, Read, Read, Read, Write, Write, Swap, Swap, Swap, Differs}},
-	"queue":    {Queue, stepQueue, []Kind{Enqueue, Enqueue, Dequeue, Dequeue, Empty}},
+	"queue":    {Queue, stepQueue, []Kind{Enqueue, Enqueue, Dequeue, Dequeue, Empty, Take}},
 	"set":      {Set, stepSet, []Kind{Add, Add, Remove, Contains, Lacks}},
 }
 
@@ -47,7 +47,7 @@ func stepQueue(state []int64, o *Op) ([]int64, bool) {
 		return append(slices.Clone(state), o.Value), true
 	case o.Kind == Empty:
 		return state, len(state) == 0
-	case len(state) == 0 || !o.unknown() && state[0] != o.Value:
+	case len(state) == 0 || (!o.unknown() || o.Kind == Take) && state[0] != o.Value:
 		return state, false
 	}
 	return state[1:], true
@@ -112,7 +112,7 @@ func (b object) random(r *rand.Rand) []Op {
 		t := times[3*i : 3*i+3]
 		slices.Sort(t)
 		e := event{Op{Call: int64(t[0]), Return: int64(t[2]), Kind: b.kinds[r.IntN(len(b.kinds))]}, int64(t[1])}
-		if r.IntN(10) < unknown {
+		if r.IntN(10) < unknown || e.op.Kind == Take {
 			e.op.Return = Never
 		}
 		events[i] = e
@@ -152,7 +152,7 @@ func (b object) fill(r *rand.Rand, o *Op, own int64, state []int64) {
 		o.Value, o.Old = own, seen
 	case Differs:
 		o.Old = int64(r.IntN(4))
-	case Dequeue:
+	case Dequeue, Take:
 		if len(state) > 0 {
 			o.Value = state[0]
 		}

@@ -120,6 +120,7 @@ func checkerTable() []namedChecker {
 			return checker.Counter(checker.CounterOptions{Model: model, Read: read})
 		}},
 		{"unique-ids", "no identifier is given twice", plain(checker.UniqueIDs())},
+		{"queue", "queues are linearizable and first in, first out", plain(checker.Queue())},
 		{"total-queue", "what goes into a queue comes out, once", plain(checker.TotalQueue())},
 		{"locks", "no two own a lock at once, by revisions and live leases; overlaps that leases allow are measured", plain(checker.Locks(checker.TenureOptions{}))},
 		{"lock-set", "no element of a set under a lock is lost; model unfenced: but where the lock can't prevent it", func(model, _ string) (checker.Checker, error) {

@@ -3,12 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -51,6 +48,7 @@ func selftestCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "seeds", Value: 20, Usage: "how many seeds for each bug and workload"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "the first `SEED`"},
+			&cli.StringFlag{Name: "write", Usage: "put the table into this `FILE` (README.md) as well, between its marks"},
 			&cli.StringFlag{Name: "bug", Usage: "only this `BUG` (healthy: none)"},
 			&cli.StringFlag{Name: "workload", Usage: "only this `WORKLOAD`"},
 		},
@@ -65,7 +63,7 @@ func selftestCommand() *cli.Command {
 			if len(trials) == 0 {
 				return usagef("no row of the table has the bug %q under the workload %q", c.String("bug"), c.String("workload"))
 			}
-			return selftest(c.Context, newConsole(c), trials, c.Uint64("seed"))
+			return selftest(c.Context, newConsole(c), trials, c.Uint64("seed"), c.String("write"))
 		},
 	}
 }
@@ -78,8 +76,9 @@ type trial struct {
 	// Found and Valid count the runs that were called invalid and valid; the rest was unknown.
 	Found int `json:"found"`
 	Valid int `json:"valid"`
-	// By counts, for each checker, the runs that it called invalid, with the anomalies it named.
-	By map[string]int `json:"by"`
+	// By counts, for each checker, the runs that it called invalid, Named those in which it named an anomaly.
+	By    map[string]int            `json:"by"`
+	Named map[string]map[string]int `json:"named"`
 	// Unknowns are the reasons of runs that were unknown, some of them.
 	Unknowns []string `json:"unknowns,omitempty"`
 	workload workloads.Workload
@@ -96,7 +95,7 @@ func (t trial) good() bool {
 	return float64(t.Found) >= foundShare*float64(t.Seeds)
 }
 
-func selftest(ctx context.Context, con *console, trials []trial, seed uint64) error {
+func selftest(ctx context.Context, con *console, trials []trial, seed uint64, file string) error {
 	watch := startWatch()
 	seeds := trials[0].Seeds
 	con.say("self-test: seeds %d to %d", seed, seed+uint64(seeds)-1)
@@ -110,6 +109,11 @@ func selftest(ctx context.Context, con *console, trials []trial, seed uint64) er
 	}
 	if err := printTrials(con, trials); err != nil {
 		return err
+	}
+	if file != "" {
+		if err := writeMatrix(file, trials); err != nil {
+			return err
+		}
 	}
 	con.say("%d runs in %s", len(trials)*seeds, watch.elapsed().Round(time.Second))
 	bad := 0
@@ -146,7 +150,7 @@ func selftestTrials(seeds int) []trial {
 func shapeOf(w workloads.Workload) string { return strings.TrimPrefix(w.Name, "etcd/") }
 
 func (t *trial) run(ctx context.Context, seed uint64) error {
-	t.By = map[string]int{}
+	t.By, t.Named = map[string]int{}, map[string]map[string]int{}
 	for i := range t.Seeds {
 		found, err := t.once(ctx, seed+uint64(i))
 		if err != nil {
@@ -208,6 +212,22 @@ func withoutLogs(checkers []checker.Checker) []checker.Checker {
 	return out
 }
 
+// name counts the anomalies that a checker named.
+func (t *trial) name(r checker.Result) {
+	names := t.Named[r.Checker]
+	if names == nil {
+		names = map[string]int{}
+		t.Named[r.Checker] = names
+	}
+	seen := map[string]bool{}
+	for _, a := range r.Anomalies {
+		if !a.Allowed && !seen[a.Name] {
+			seen[a.Name] = true
+			names[a.Name]++
+		}
+	}
+}
+
 // reasonsKept bounds the reasons that a trial keeps.
 const reasonsKept = 3
 
@@ -223,41 +243,10 @@ func (t *trial) enter(found []checker.Result) {
 	for _, r := range found {
 		if r.Verdict == checker.Invalid {
 			t.By[r.Checker]++
+			t.name(r)
 		}
 		if verdict == checker.Unknown && len(t.Unknowns) < reasonsKept {
 			t.Unknowns = append(t.Unknowns, r.Reasons...)
 		}
 	}
-}
-
-func printTrials(con *console, trials []trial) error {
-	if con.json {
-		enc := json.NewEncoder(con.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(trials)
-	}
-	w := tabwriter.NewWriter(con.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "planted bug\tworkload\tfound\tby\t")
-	for _, t := range trials {
-		result := fmt.Sprintf("%d of %d", t.Found, t.Seeds)
-		if t.Bug == healthyName {
-			result = fmt.Sprintf("valid in %d of %d", t.Valid, t.Seeds)
-		}
-		mark := ""
-		if !t.good() {
-			mark = con.paint("WRONG", red) + " " + strings.Join(t.Unknowns, "; ")
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", t.Bug, t.Workload, result, t.finders(), mark)
-	}
-	return w.Flush()
-}
-
-// finders are the checkers that found the bug, with how often.
-func (t trial) finders() string {
-	var out []string
-	for name, n := range t.By {
-		out = append(out, fmt.Sprintf("%s %d", name, n))
-	}
-	sort.Strings(out)
-	return strings.Join(out, ", ")
 }

@@ -40,6 +40,7 @@ func (o *operation) declare(d history.Declaration) (begin func(), err error) {
 	default:
 		return nil, fmt.Errorf("declared state can't be changed by %q", o.op.F)
 	}
+	w.alter = o.p.forgetful(w.alter)
 	return func() {
 		o.deadline()
 		o.send(w, func(done written) { o.declared(d, done) })

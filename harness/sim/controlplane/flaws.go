@@ -30,6 +30,7 @@ const (
 	AddressTwice
 	QuotaExceeded
 	TwoOfOneIdentity
+	DeclarationLost
 )
 
 // How often flaws strike: once in so many chances, and how far.
@@ -45,6 +46,7 @@ const (
 	forgottenOnce       = 2
 	addressOnce         = 6
 	quotaOnce           = 6
+	declarationOnce     = 4
 	lateStop            = 2 * time.Second
 	stallsAfter         = 12 * time.Second
 	quarrelEvery        = 700 * time.Millisecond
@@ -64,6 +66,20 @@ func (s *Server) miss(from int) {
 			}
 			s.missing[replicated.RevisionOf(i+1)] = true
 		}
+	}
+}
+
+// forgetful has a change of declared state now and then change nothing, though it is acknowledged, with the flaw that makes it.
+func (p *Plane) forgetful(alter func(old *thing) (*thing, string)) func(old *thing) (*thing, string) {
+	if p.flaw != DeclarationLost || alter == nil {
+		return alter
+	}
+	return func(old *thing) (*thing, string) {
+		next, refused := alter(old)
+		if next != nil && refused == "" && p.store.Chance(declarationOnce) {
+			return old.clone(), ""
+		}
+		return next, refused
 	}
 }
 
