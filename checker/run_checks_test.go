@@ -72,6 +72,21 @@ func TestMembers(t *testing.T) {
 			name: "hashed apart", want: "unknown", why: "hashed at different revisions",
 			history: `nemesis members ` + alike + `{"node":"n2","revision":9,"compact_revision":3,"hash_revision":8,"hash":78,"version":"3.6.16"}]`,
 		},
+		{
+			name: "apart in between", want: "invalid hash-divergence [0]", why: "at revision 4 the store of n1 hashes to 5, but that of n3 to 6",
+			history: `evidence info hashes [{"node":"n1","revision":7,"hash_revision":4,"hash":5},{"node":"n2","error":"down"},{"node":"n3","revision":4,"hash_revision":4,"hash":6}]
+nemesis invoke members / nemesis ok members ` + alike[:len(alike)-1] + `]`,
+		},
+		{
+			name: "not to be compared in between", want: "valid",
+			history: `evidence info hashes [{"node":"n1","revision":7,"hash_revision":4,"hash":5,"compact_revision":2},{"node":"n3","revision":4,"hash_revision":4,"hash":6}]
+nemesis invoke members / nemesis ok members ` + alike[:len(alike)-1] + `]`,
+		},
+		{
+			name: "alike in between, at whatever revision they are", want: "valid",
+			history: `evidence info hashes [{"node":"n1","revision":7,"hash_revision":4,"hash":5},{"node":"n3","revision":4,"hash_revision":4,"hash":5}]
+nemesis invoke members / nemesis ok members ` + alike[:len(alike)-1] + `]`,
+		},
 		{name: "one is silent", want: "unknown", why: "n2 did not tell its state: refused", history: `nemesis members ` + alike + `{"node":"n2","error":"refused"}]`},
 		{
 			name: "never well again", want: "unknown", why: "did not get well again, so its members need not agree: n2 is down",

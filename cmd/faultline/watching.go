@@ -13,10 +13,10 @@ import (
 	"github.com/faultline/faultline/internal/kube/api"
 )
 
-// observer watches the system beside the clients, where the workload has anything to be watched.
+// observer watches the system beside the clients: a store's members always, API servers where the workload has anything to be watched.
 func (s *session) observer() harness.Observer {
 	o, ok := s.system.(harness.Observer)
-	if !ok || len(s.plan.workload.Kinds) == 0 {
+	if !ok || s.kind.kubernetes && len(s.plan.workload.Kinds) == 0 {
 		return nil
 	}
 	return o

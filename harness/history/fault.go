@@ -43,6 +43,10 @@ const FCommitted = "committed"
 // a pattern of alarm (a panic, a fatal error, data corruption); value: LogLine.
 const FLog = "log"
 
+// FHashes is the function of an evidence operation that says what the members said of themselves while the run went on, each
+// hashed at one revision, the lowest that any of them had reached; value: []MemberState.
+const FHashes = "hashes"
+
 // FWatchdog is the function of an evidence operation that says what a node's watchdog undid because the driver
 // gave no sign of life in time; value: a list of sentences. A fault that ended so did not last as recorded.
 const FWatchdog = "watchdog"
@@ -54,7 +58,7 @@ type LogLine struct {
 	Line      string `json:"line"`
 }
 
-// MemberState is what one member said of itself after the quiet period. Hash is asked at HashRevision,
+// MemberState is what one member said of itself, after the quiet period or in between. Hash is asked at HashRevision,
 // the same for all members, and may be compared only where CompactRevision is equal too.
 type MemberState struct {
 	Node            string `json:"node"`

@@ -60,6 +60,9 @@ func Run(ctx context.Context, t harness.Test, s *System) (harness.Summary, error
 	if s.plane != nil && len(s.kinds) > 0 {
 		s.observer = s.plane.Observe(s.kinds, s.rules, func(op history.Op) { r.record(&op) })
 	}
+	if s.plane == nil {
+		r.sampleMembers()
+	}
 	err := r.loop(ctx)
 	if s.plane != nil && err == nil {
 		for _, op := range s.plane.Evidence() {
@@ -69,6 +72,17 @@ func Run(ctx context.Context, t harness.Test, s *System) (harness.Summary, error
 	}
 	r.summary.Elapsed = s.Now() - begun
 	return r.summary, err
+}
+
+// hashEvery is how often the members are asked for their hashes while the run goes on.
+const hashEvery = 2 * time.Second
+
+// sampleMembers records what the members say of themselves, again and again.
+func (r *run) sampleMembers() {
+	r.s.store.Clock.After(hashEvery, func() {
+		r.record(&history.Op{Type: history.Info, Process: history.Evidence, F: history.FHashes, Value: encode(r.s.store.Members())})
+		r.sampleMembers()
+	})
 }
 
 func (r *run) loop(ctx context.Context) error {

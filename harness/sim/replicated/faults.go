@@ -113,18 +113,22 @@ func (s *Cluster) Dropped() int {
 	return sum
 }
 
-// Members is what each node says of itself.
+// Members is what each node says of itself, hashed at the lowest revision of those that run.
 func (s *Cluster) Members() []history.MemberState {
 	var out []history.MemberState
+	at := s.store.revision
 	for _, n := range s.nodes {
-		m := history.MemberState{
-			Node: n.name, Revision: n.replica.revision, HashRevision: n.replica.revision, Hash: n.replica.hash(), Version: "sim",
+		if n.up && !n.paused {
+			at = min(at, n.replica.revision)
 		}
-		if s.leader != nil {
-			m.Leader = s.leader.name
-		}
-		if !n.up {
-			m = history.MemberState{Node: n.name, Error: "the node is down"}
+	}
+	for _, n := range s.nodes {
+		m := history.MemberState{Node: n.name, Error: "the node does not answer"}
+		if n.up && !n.paused {
+			m = history.MemberState{Node: n.name, Revision: n.replica.revision, HashRevision: at, Hash: n.replica.hashAt(at), Version: "sim"}
+			if s.leader != nil {
+				m.Leader = s.leader.name
+			}
 		}
 		out = append(out, m)
 	}

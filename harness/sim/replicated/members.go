@@ -135,7 +135,7 @@ func (s *Cluster) catchUp(n *Node, upTo int) {
 	}
 	for ; n.applied < upTo; n.applied++ {
 		if s.flaw == ReplicaDiverges && n != s.leader && s.Chance(divergesOnce) {
-			n.replica.revision++ // as if it had been applied
+			n.replica.skip()
 			continue
 		}
 		n.replica.apply(s.log[n.applied])

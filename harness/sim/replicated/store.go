@@ -23,11 +23,17 @@ type Item struct {
 type store struct {
 	revision int64
 	items    map[string]Item
+	// hashes are those of the whole store at each revision from the first on: sums of its items' hashes.
+	hashes []uint64
 }
 
-func newStore() *store { return &store{revision: firstRevision, items: map[string]Item{}} }
+func newStore() *store {
+	return &store{revision: firstRevision, items: map[string]Item{}, hashes: []uint64{0}}
+}
 
-func (s *store) clone() *store { return &store{s.revision, maps.Clone(s.items)} }
+func (s *store) clone() *store {
+	return &store{s.revision, maps.Clone(s.items), slices.Clone(s.hashes)}
+}
 
 // Put is a key's new content.
 type Put struct {
@@ -55,28 +61,40 @@ func AppliedAt(revision int64) int { return int(revision - firstRevision) }
 // apply makes a change. It gets the next revision.
 func (s *store) apply(e Entry) {
 	s.revision++
+	hash := s.hashes[len(s.hashes)-1]
 	for _, p := range e {
+		if old, ok := s.items[p.Key]; ok {
+			hash -= old.hash(p.Key)
+		}
 		if p.Gone {
 			delete(s.items, p.Key)
 			continue
 		}
 		version := cmp.Or(p.Version, s.revision)
-		created := cmp.Or(s.items[p.Key].Created, version)
-		s.items[p.Key] = Item{p.Elements, p.Object, version, created}
+		it := Item{p.Elements, p.Object, version, cmp.Or(s.items[p.Key].Created, version)}
+		s.items[p.Key] = it
+		hash += it.hash(p.Key)
 	}
+	s.hashes = append(s.hashes, hash)
 }
 
-// hash tells whether two stores hold the same.
-func (s *store) hash() uint64 {
+// skip is apply as a member does it that leaves the change out.
+func (s *store) skip() {
+	s.revision++
+	s.hashes = append(s.hashes, s.hashes[len(s.hashes)-1])
+}
+
+// hashAt is the hash of the store at a revision that it has reached.
+func (s *store) hashAt(revision int64) uint64 { return s.hashes[revision-firstRevision] }
+
+// hash tells whether two stores have the same of a key; objects by their versions.
+func (it *Item) hash(key string) uint64 {
 	h := fnv.New64a()
-	for _, k := range slices.Sorted(maps.Keys(s.items)) {
-		line := append([]byte(k), '=')
-		for _, e := range s.items[k].Elements {
-			line = append(strconv.AppendInt(line, e, 10), ',')
-		}
-		line = strconv.AppendInt(append(line, '@'), s.items[k].Version, 10)
-		h.Write(append(line, '\n'))
+	line := append([]byte(key), '=')
+	for _, e := range it.Elements {
+		line = append(strconv.AppendInt(line, e, 10), ',')
 	}
+	h.Write(strconv.AppendInt(append(line, '@'), it.Version, 10))
 	return h.Sum64()
 }
 
