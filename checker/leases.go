@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/faultline/faultline/harness/history"
@@ -39,7 +40,8 @@ const (
 //   - lease-expired-early: the lease or its key was gone although a renewal had been acknowledged less than the granted TTL before, counted from when
 //     the renewal was sent, and nobody had asked for its revocation. Less ClockError, because the system's clock may go wrong.
 //   - renewed-after-revocation, renewed-after-expiry: a renewal was acknowledged that began after an answer that showed that the lease is no
-//     more. key-after-lease, lease-after-its-end: likewise, its key was there, or it was found.
+//     more. key-after-lease, lease-after-its-end: likewise, its key was there, or it was found. A renewal that was answered in a term that is
+//     known to have been over is allowed: by design a leader that is cut off acknowledges renewals until it notices.
 //   - lease-outlived: the key was there later than granted TTL + Election + Slack after the latest of: the last renewal (one without an answer
 //     counts for renewalLate), the last change of the leader, the last time at which a quorum was regained. A new leader is one whose term
 //     was seen for the first time less than two elections ago; a quorum may have been missing wherever nothing was answered for quorumGap.
@@ -173,6 +175,11 @@ func (q *quorumRhythm) answered(at time.Duration, term uint64) {
 	if n := len(q.terms); term > 0 && (n == 0 || term > q.terms[n-1].term) {
 		q.terms = append(q.terms, seenTerm{term, at})
 	}
+}
+
+// over tells whether a term was over by some time: a higher one had been seen.
+func (q *quorumRhythm) over(term uint64, by time.Duration) bool {
+	return term > 0 && slices.ContainsFunc(q.terms, func(t seenTerm) bool { return t.term > term && t.at <= by })
 }
 
 // calmSince is the latest moment up to at when a quorum may have been regained, or a leader up to the term may have begun, where an election takes two time-outs

@@ -93,8 +93,12 @@ func (j *leasesJudge) ended(key string, words []leaseWord, end *leaseWord) {
 		case w.f == fRenew:
 			name, what = "renewed-after-expiry", "it was renewed"
 		}
-		j.f.add(Anomaly{Name: name, Key: key, Ops: []int64{w.ret, end.ret}, Why: fmt.Sprintf(
-			"%s by %d, but an answer before it began (%d, %s) had shown that lease %d is no more", what, w.ret, end.ret, end.f, end.answer.ID)})
+		why := fmt.Sprintf("%s by %d, but an answer before it began (%d, %s) had shown that lease %d is no more", what, w.ret, end.ret, end.f, end.answer.ID)
+		deposed := w.f == fRenew && j.rhythm.over(w.answer.Term, w.heard)
+		if deposed {
+			why += fmt.Sprintf("; its leader's term, %d, was over", w.answer.Term)
+		}
+		j.f.add(Anomaly{Name: name, Key: key, Ops: []int64{w.ret, end.ret}, Why: why, Allowed: deposed})
 	}
 }
 
@@ -110,8 +114,8 @@ func (j *leasesJudge) early(key string, words []leaseWord, end *leaseWord) {
 	var last *leaseWord
 	for i := range words {
 		w := &words[i]
-		if w.f != fGrant && w.f != fRenew || !w.alive() || w.call > end.ret {
-			continue
+		if w.f != fGrant && w.f != fRenew || !w.alive() || w.call > end.ret || j.rhythm.over(w.answer.Term, w.heard) {
+			continue // what a leader promises that is one no more, it can't keep
 		}
 		if last == nil || w.until() > last.until() {
 			last = w

@@ -59,11 +59,19 @@ func TestLeases(t *testing.T) {
 		{"early", grant + at("get", absent, "11s", "11.5s"), "invalid lease-expired-early", "was to live for 2000ms from 10s on"},
 		{"early by what the clock may err", grant + at("get", absent, "11s", "11.95s"), "valid", ""},
 		{"early by a renewal", grant + at("renew", renewed, "11.5s", "11.6s") + at("renew", absent, "12.5s", "13s"), "invalid lease-expired-early", "from 11.5s on, when renew"},
+		{
+			"early by a renewal of a leader that was one no more", at("get", strings.Replace(absent, "2", "3", 1), "9s", "9s") + strings.ReplaceAll(grant, `"term":2`, `"term":3`) +
+				at("renew", renewed, "11.5s", "11.6s") + at("renew", absent, "12.5s", "13s"), "valid", "",
+		},
 		{"it may have been revoked", grant + `2 invoke revoke l {"id":1} t=10.5s / ` + at("get", absent, "11s", "11.5s"), "valid", ""},
 		{"but not by a revocation that was never sent", grant + `2 invoke revoke l {"id":1} t=10.5s / 2 fail revoke l {"id":1} t=10.6s / ` + at("get", absent, "11s", "11.5s"), "invalid lease-expired-early", ""},
 		{"not there before it was granted", at("renew", absent, "5s", "5s") + at("get", absent, "6s", "6s") + grant + at("get", absent, "13s", "13s"), "valid", ""},
 		{"nor while it was", `1 invoke get l {"id":1} t=10s / ` + grant + `1 ok get l ` + absent + ` t=10.2s / ` + at("get", absent, "13s", "13s"), "valid", ""},
 		{"renewed after it was revoked", grant + at("revoke", there, "11s", "11.1s") + at("renew", renewed, "11.2s", "11.3s"), "invalid renewed-after-revocation", ""},
+		{
+			"renewed after it was revoked, by a leader that was one no more", grant + at("revoke", strings.Replace(there, "2", "3", 1), "11s", "11.1s") + at("renew", renewed, "11.2s", "11.3s"),
+			"valid renewed-after-revocation", "its leader's term, 2, was over",
+		},
 		{"renewed while it was revoked", grant + `2 invoke revoke l {"id":1} t=11s / ` + at("renew", renewed, "11.2s", "11.3s") + `2 ok revoke l ` + there + ` t=11.4s`, "valid", ""},
 		{"renewed after it had ended", grant + at("get", absent, "13s", "13s") + at("renew", renewed, "14s", "14s"), "invalid renewed-after-expiry", ""},
 		{"back after it had ended", grant + at("renew", absent, "13s", "13s") + at("get", there, "14s", "14s"), "invalid key-after-lease", ""},

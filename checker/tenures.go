@@ -11,9 +11,13 @@ import (
 	"github.com/faultline/faultline/harness/history"
 )
 
-// DefaultClockError is how much a system's clocks may have erred, over the life of one lease, against the driver's. All clients are on the
+// DefaultClockError is how much earlier than it promised a system may end a lease, by its clocks, against the driver's. All clients are on the
 // driver, so that times within a history are of one clock; the system's leases are measured by its leader's.
-const DefaultClockError = 100 * time.Millisecond
+//
+// It covers the ticks of elections, too: a leader that is cut off acknowledges renewals until it notices that (etcd asks for a quorum only
+// where its clock stood still: server/etcdserver/server.go, ensureLeadership), up to an election and some ticks of a heartbeat after the next
+// one gave all leases their time and an election anew.
+const DefaultClockError = 300 * time.Millisecond
 
 // TenuresDetail is the Detail of Locks and Elections. Times are nanoseconds.
 type TenuresDetail struct {
