@@ -169,12 +169,12 @@ func recorded(b testing.TB, kind Kind, transactions int) string {
 	return path
 }
 
-// BenchmarkFile100k, … are from file to verdict.
+// BenchmarkFile is from file to verdict.
 func BenchmarkFile(b *testing.B) {
 	for _, kind := range []Kind{ListAppend, RWRegister} {
-		for _, n := range []int{100_000, 1_000_000, 10_000_000} {
+		for _, n := range []int{100_000, 1_000_000, 2_000_000, 10_000_000} {
 			b.Run(fmt.Sprintf("%s/%d", [...]string{ListAppend: "list-append", RWRegister: "rw-register"}[kind], n), func(b *testing.B) {
-				if n > 1_000_000 && os.Getenv("FAULTLINE_BENCH_DIR") == "" {
+				if n > 2_000_000 && os.Getenv("FAULTLINE_BENCH_DIR") == "" {
 					b.Skip("3 GB of history: name a folder for it with FAULTLINE_BENCH_DIR")
 				}
 				path := recorded(b, kind, n)

@@ -91,13 +91,32 @@ func Check(ctx context.Context, src history.Source, o Options) (Report, error) {
 	if o.Kind == RWRegister {
 		visit = registerKey
 	}
-	parts := eachKey(t, visit)
+	parts, err := eachKey(ctx, t, visit)
+	if err == nil {
+		parts, err = r.cycles(ctx, parts, o.MemoryBytes, model)
+	}
+	if err != nil {
+		r.Unknown = append(r.Unknown, err.Error())
+	}
+	r.judge(model, parts)
+	if r.Edges == 0 {
+		r.Unknown = append(r.Unknown, "empty-transaction-graph: no transaction depends on another")
+	}
+	return r, nil
+}
+
+// cycles builds the graph of what was found about the keys, and adds a part with its cycles.
+func (r *Report) cycles(ctx context.Context, parts []*part, memory int64, model int) ([]*part, error) {
+	t := r.table
+	nodes := 2 * len(t.txns)
 	for _, p := range parts {
-		for _, e := range p.edges {
-			if e.kind.kind() <= rw {
-				r.Edges++
-			}
-		}
+		r.Edges += p.dependencies()
+		nodes += int(p.hubs)
+	}
+	const edgeBytes, nodeBytes, eventBytes = 12 + 5, 4 * 4, 8 + 4
+	edges := int64(r.Edges + 4*len(t.txns))
+	if t.bytes()+edges*edgeBytes+int64(nodes)*nodeBytes+int64(2*len(t.txns))*eventBytes > memory {
+		return parts, errMemory
 	}
 	times := &part{}
 	events := t.timeline()
@@ -109,15 +128,11 @@ func Check(ctx context.Context, src history.Source, o Options) (Report, error) {
 		p.edges = nil
 	}
 	cycles := &part{}
-	undecided, reasons := cyclesOf(t, g, cycles)
-	r.judge(model, append(parts, cycles))
-	if !r.Broken && undecided.has(model) {
+	undecided, reasons, err := cyclesOf(ctx, t, g, cycles)
+	if undecided.has(model) {
 		r.Unknown = append(r.Unknown, reasons...)
 	}
-	if r.Edges == 0 {
-		r.Unknown = append(r.Unknown, "empty-transaction-graph: no transaction depends on another")
-	}
-	return r, nil
+	return append(parts, cycles), err
 }
 
 // judge turns findings into anomalies, and those into models.

@@ -1,6 +1,9 @@
 package transactions
 
-import "slices"
+import (
+	"context"
+	"slices"
+)
 
 // cycle is a way from a transaction back to itself. Step i leads from txns[i] to the next one.
 type cycle struct {
@@ -83,9 +86,12 @@ func (c *cycle) turn() {
 	c.steps = append(slices.Clone(c.steps[least:]), c.steps[:least]...)
 }
 
-// workMax bounds how many edges a search for the shortest cycle of one class in one component looks at. What is not found within it is
-// decided by searches that need no such bound, but may be named more coarsely.
-const workMax = 4 << 20
+// workMax bounds how many edges a search for the shortest cycle of one class in one component looks at, totalMax all such searches. What is not
+// found within them is decided by searches that need no such bound, but may be named more coarsely.
+const (
+	workMax  = 4 << 20
+	totalMax = 1 << 30
+)
 
 // state is what a search remembers of the way to a node, as bits.
 type state uint8
@@ -110,11 +116,13 @@ type search struct {
 	inside *nodeSet
 	seen   []uint8 // the states in which each node was visited
 	visits []visit
-	work   int
+	work   int // edges that were looked at, in this search and in all
+	total  int
+	ctx    context.Context
 }
 
-func newSearch(g *graph) *search {
-	return &search{g: g, inside: newNodeSet(g), seen: make([]uint8, g.nodes())}
+func newSearch(ctx context.Context, g *graph) *search {
+	return &search{ctx: ctx, g: g, inside: newNodeSet(g), seen: make([]uint8, g.nodes())}
 }
 
 // shortest finds the shortest cycle of a class and variant among nodes; nil if there is none, or none was found within the bound: spent
@@ -122,6 +130,7 @@ func newSearch(g *graph) *search {
 func (s *search) shortest(nodes []int32, c class, v variant) (best *cycle, spent bool) {
 	s.inside.set(nodes)
 	s.work = 0
+	defer func() { s.total += s.work }()
 	m := maskOf(v, c.dependencies()...)
 	most := int(^uint(0) >> 1)
 	for _, n := range nodes {
@@ -134,7 +143,7 @@ func (s *search) shortest(nodes []int32, c class, v variant) (best *cycle, spent
 			if k.kind() != c.begin() || !m[k] || !s.inside.has(s.g.to[e]) {
 				continue
 			}
-			if s.work > workMax {
+			if s.work > workMax || s.total+s.work > totalMax || s.ctx.Err() != nil {
 				return best, true
 			}
 			if found := s.back(n, e, c, v, m, most); found != nil && len(found.txns) < most {

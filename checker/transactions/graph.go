@@ -119,6 +119,17 @@ type part struct {
 
 func (p *part) add(from, to int32, k edgeKind) { p.edges = append(p.edges, edge{from, to, k}) }
 
+// dependencies counts the edges ww, wr and rw.
+func (p *part) dependencies() int {
+	n := 0
+	for _, e := range p.edges {
+		if e.kind.kind() <= rw {
+			n++
+		}
+	}
+	return n
+}
+
 // hub makes a node that edges pass through.
 func (p *part) hub() int32 {
 	p.hubs++

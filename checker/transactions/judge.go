@@ -2,13 +2,15 @@ package transactions
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 )
 
 // cyclesOf names the cycles of the graph: for each strongly connected component and class the shortest, in the weakest order that has it.
-// A class that rules out no model beside what was found in the same component is left out.
-func cyclesOf(t *table, g *graph, p *part) (undecided modelSet, reasons []string) {
+// A class that rules out no model beside what was found in the same component is left out. Models are undecided for which a search was given up.
+// errTime: some components were not looked at.
+func cyclesOf(ctx context.Context, t *table, g *graph, p *part) (undecided modelSet, reasons []string, err error) {
 	outer := newComponents(g)
 	var all [][]int32
 	outer.find(maskOf(withRealtime, ww, wr, rw), nil, func(nodes []int32) {
@@ -17,14 +19,17 @@ func cyclesOf(t *table, g *graph, p *part) (undecided modelSet, reasons []string
 		all = append(all, nodes)
 	})
 	if len(all) == 0 {
-		return 0, nil
+		return 0, nil, nil
 	}
 	slices.SortFunc(all, func(a, b []int32) int { return cmp.Compare(a[0], b[0]) })
-	h := hunt{t: t, g: g, p: p, inner: outer, set: newNodeSet(g), search: newSearch(g)}
+	h := hunt{t: t, g: g, p: p, inner: outer, set: newNodeSet(g), search: newSearch(ctx, g)}
 	for _, nodes := range all {
 		h.component(nodes)
+		if ctx.Err() != nil {
+			return h.undecided, h.reasons, errTime
+		}
 	}
-	return h.undecided, h.reasons
+	return h.undecided, h.reasons, nil
 }
 
 // hunt looks for the cycles of one component after the other.
@@ -36,13 +41,15 @@ type hunt struct {
 	set    *nodeSet
 	search *search
 	// out are the models that the cycles of the component rule out.
-	out       modelSet
+	out modelSet
+	// lengths are those of the cycles that were named of each class; 0: none.
+	lengths   [classes]int
 	undecided modelSet
 	reasons   []string
 }
 
 func (h *hunt) component(nodes []int32) {
-	h.out = 0
+	h.out, h.lengths = 0, [classes]int{}
 	for v := plain; v < variants; v++ {
 		for c := g0; c < classes; c++ {
 			if h.redundant(c, v) {
@@ -60,8 +67,15 @@ func (h *hunt) redundant(c class, v variant) bool {
 	if v == plain && c <= gSingle {
 		return false
 	}
-	return ruledOut(c.name()+v.suffix())&^h.out == 0
+	if ruledOut(c.name()+v.suffix())&^h.out != 0 {
+		return false
+	}
+	// A long way through processes is hard to follow where real time shows the same at once.
+	return v != withRealtime || h.lengths[c] < longCycle
 }
+
+// longCycle is a cycle that a shorter one is worth naming beside.
+const longCycle = 5
 
 // parts are the components of some nodes under a mask.
 func (h *hunt) parts(nodes []int32, m *mask) [][]int32 {
@@ -79,12 +93,13 @@ func (h *hunt) parts(nodes []int32, m *mask) [][]int32 {
 func (h *hunt) class(nodes []int32, c class, v variant) {
 	for _, inside := range h.parts(nodes, maskOf(v, c.dependencies()...)) {
 		found, spent := h.search.shortest(inside, c, v)
-		if found != nil {
+		if found != nil && (h.lengths[c] == 0 || len(found.txns) < h.lengths[c] || v == plain) {
+			h.lengths[c] = len(found.txns)
 			h.found(found)
-		} else if spent {
+		} else if found == nil && spent {
 			h.undecided |= ruledOut(c.name() + v.suffix())
 			h.reasons = append(h.reasons, fmt.Sprintf("the search for %s among %d transactions was given up after %d steps",
-				c.name()+v.suffix(), len(inside), workMax))
+				c.name()+v.suffix(), len(inside), h.search.work))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package transactions
 
 import (
+	"context"
 	"runtime"
 	"sync"
 
@@ -64,8 +65,8 @@ func newWorker(t *table, all byKey, out *part) *worker {
 }
 
 // eachKey runs a function over all keys, on all processors. Keys are cut into parts by their number alone, so that the
-// result does not depend on how many processors there are.
-func eachKey(t *table, visit func(*worker)) []*part {
+// result does not depend on how many processors there are. Parts that there was no time for are empty: then it says errTime.
+func eachKey(ctx context.Context, t *table, visit func(*worker)) ([]*part, error) {
 	const keysPerPart = 256
 	all := newByKey(t)
 	n := len(t.keys.names)
@@ -77,7 +78,7 @@ func eachKey(t *table, visit func(*worker)) []*part {
 			w := newWorker(t, all, nil)
 			for i := range next {
 				w.out = &part{}
-				for k := i * keysPerPart; k < min(n, (i+1)*keysPerPart); k++ {
+				for k := i * keysPerPart; k < min(n, (i+1)*keysPerPart) && ctx.Err() == nil; k++ {
 					w.begin(int32(k))
 					visit(w)
 				}
@@ -90,7 +91,10 @@ func eachKey(t *table, visit func(*worker)) []*part {
 	}
 	close(next)
 	wg.Wait()
-	return parts
+	if ctx.Err() != nil {
+		return parts, errTime
+	}
+	return parts, nil
 }
 
 // begin moves to a key and finds who wrote what.

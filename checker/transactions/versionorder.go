@@ -1,6 +1,7 @@
 package transactions
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -167,7 +168,7 @@ func (o *versionOrder) merge(nodes []int32, v int32) {
 func (o *versionOrder) cyclic(nodes []int32, v variant) {
 	floor := [...]string{"read-committed", "strong-session-snapshot-isolation", "strong-snapshot-isolation"}[v]
 	o.w.out.findIn("cyclic-versions", floor, func() finding {
-		s := newSearch(o.g)
+		s := newSearch(context.Background(), o.g)
 		c := s.any(nodes, v)
 		f := finding{key: o.w.keyName()}
 		var words []string
