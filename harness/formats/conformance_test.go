@@ -18,7 +18,7 @@ func TestConformanceReading(t *testing.T) {
 			} else if err := history.Validate(src); err != nil {
 				ours, detail = "refused", err.Error()
 			}
-			g.Case(conformance.Name(t, file), "read", ours, detail)
+			g.Case("reading "+conformance.Name(t, file), "read", ours, detail)
 		}
 	}
 }

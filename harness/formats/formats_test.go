@@ -110,6 +110,7 @@ func TestRefused(t *testing.T) {
 		{"a log with garbage", "INFO  jepsen.util - 0\t:invoke\t:read\tnil\n\x01\x02\n", "line 2: neither an operation"},
 		{"a log with a long line", "INFO  jepsen.util - 0\t:invoke\t:read\tnil\nINFO" + strings.Repeat(" x", history.LineMax), "16 MiB"},
 		{"an array cut off", `[{"process":0,"type":"invoke","f":"read"},`, "line 1"},
+		{"an array with a long element", `[{"process":0,"type":"invoke","f":"read"},` + "\n" + `{"process":"` + strings.Repeat("x", 2*history.LineMax), "line 1: longer than the 16 MiB"},
 		{"behind the array", `[{"process":0,"type":"invoke","f":"read"}] 1`, "something follows"},
 		{"JSON lines, two at once", `{"process":0,"type":"invoke","f":"read"}` + "\n\n" + `{"process":0,"type":"invoke","f":"read"}`, "line 3, index 1: process 0"},
 		{"JSON lines, after info", `{"process":0,"type":"invoke","f":"a"}` + "\n" + `{"process":0,"type":"info","f":"a"}` + "\n" + `{"process":0,"type":"invoke","f":"a"}`, "never runs again"},

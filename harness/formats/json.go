@@ -52,6 +52,7 @@ func (s *arraySource) entries() iter.Seq2[*readOp, error] {
 		defer file.Close()
 		counter := &lineCounter{r: file, line: 1}
 		dec := json.NewDecoder(counter)
+		counter.taken = dec.InputOffset
 		if _, err := dec.Token(); err != nil {
 			yield(nil, err)
 			return
@@ -92,15 +93,20 @@ func nextElement(dec *json.Decoder, op *readOp) error {
 	return err
 }
 
-// lineCounter knows which line each byte that was read is on, as long as it is asked in order.
+// lineCounter knows which line each byte that was read is on, as long as it is asked in order. It reads no more than one element may have ahead of
+// what was taken.
 type lineCounter struct {
 	r      io.Reader
+	taken  func() int64
 	breaks []int64 // offsets of line breaks that at has not passed
 	offset int64
 	line   int64
 }
 
 func (c *lineCounter) Read(b []byte) (int, error) {
+	if c.taken != nil && c.offset-c.taken() > history.LineMax {
+		return 0, history.ErrLineTooLong
+	}
 	n, err := c.r.Read(b)
 	for i, x := range b[:n] {
 		if x == '\n' {
