@@ -12,7 +12,7 @@ import (
 func watch() Workload {
 	return Workload{
 		Name: "etcd/watch", Doc: "ranges of keys are changed, compacted and watched at every member, from past, present, compacted and future revisions",
-		Minimum: checker.Minimum{OK: 100, ContendedKeys: 1, ReadsDuring: 3, ReadsAfter: 3},
+		Minimum: checker.Minimum{OK: 100, ContendedKeys: 1, ReadsDuring: 1, ReadsAfter: 3},
 		New:     watchedKeys, Clients: etcd.NewWatchClient, Defaults: Defaults{Keys: 3, OpsPerKey: 500},
 	}
 }
