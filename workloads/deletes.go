@@ -52,3 +52,17 @@ func versionCheckers(o Options) ([]checker.Checker, error) {
 	}
 	return []checker.Checker{durability, sessions, checker.PastStates()}, nil
 }
+
+// byVersions adds them to a workload whose keys hold what is written, and nothing else. Sets of objects under a label are none: there a key stands for
+// many of them.
+func byVersions(make func(Options) (Parts, error)) func(Options) (Parts, error) {
+	return func(o Options) (Parts, error) {
+		parts, err := make(o)
+		if err != nil {
+			return Parts{}, err
+		}
+		more, err := versionCheckers(o)
+		parts.Checkers = append(parts.Checkers, more...)
+		return parts, err
+	}
+}

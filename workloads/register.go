@@ -22,10 +22,6 @@ func register(o Options) (Parts, error) {
 	if err != nil {
 		return Parts{}, err
 	}
-	byVersions, err := versionCheckers(o)
-	if err != nil {
-		return Parts{}, err
-	}
 	keys := stream(o, "r")
 	used := newLedger(keys.Prefix, ownKey)
 	draw := func(ctx *generator.Context, _ generator.Worker, n uint64) history.Op {
@@ -45,7 +41,7 @@ func register(o Options) (Parts, error) {
 		Final: finalReads(func() []history.Op {
 			return reads(used.recent(2 * o.Keys))
 		}),
-		Checkers: append([]checker.Checker{judge}, byVersions...),
+		Checkers: []checker.Checker{judge},
 	}, nil
 }
 

@@ -20,10 +20,6 @@ func set(o Options) (Parts, error) {
 	if err != nil {
 		return Parts{}, err
 	}
-	byVersions, err := versionCheckers(o)
-	if err != nil {
-		return Parts{}, err
-	}
 	keys := stream(o, "s")
 	used := newLedger(keys.Prefix, ownKey)
 	draw := func(ctx *generator.Context, w generator.Worker, n uint64) history.Op {
@@ -37,6 +33,6 @@ func set(o Options) (Parts, error) {
 		Main: &noted{used, mainPhase(o, "set", draw)},
 		// An element is lost only if the reads at the end say so, so they reach far back.
 		Final:    finalReads(func() []history.Op { return reads(used.recent(finalKeysMax)) }),
-		Checkers: append([]checker.Checker{judge}, byVersions...),
+		Checkers: []checker.Checker{judge},
 	}, nil
 }

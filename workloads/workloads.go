@@ -23,7 +23,7 @@ var Workloads = []Workload{
 		Reads:   etcd.Reads(),
 		Models:  []string{checker.ModelLinearizable, checker.ModelSerializable},
 		Minimum: enough,
-		New:     register,
+		New:     byVersions(register),
 		Clients: etcd.NewRegisterClient,
 	},
 	{
@@ -32,7 +32,7 @@ var Workloads = []Workload{
 		Reads:   etcd.Reads(),
 		Models:  []string{checker.ModelLinearizable, checker.ModelSerializable},
 		Minimum: enough,
-		New:     set,
+		New:     byVersions(set),
 		Clients: etcd.NewSetClient,
 	},
 	{

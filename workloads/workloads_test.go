@@ -37,6 +37,21 @@ func TestLookup(t *testing.T) {
 // beyondStore are workloads that take more than the store imagined here has: leases, watches.
 var beyondStore = []string{"etcd/lock", "etcd/lock-set", "etcd/lease", "etcd/election", "etcd/watch"}
 
+// TestEveryReadAndModel: each kind of read and each model that the table names can be asked for.
+func TestEveryReadAndModel(t *testing.T) {
+	for _, w := range Workloads {
+		for _, read := range append([]string{""}, w.Reads...) {
+			for _, model := range append([]string{""}, w.Models...) {
+				o := options
+				o.Read, o.Model = read, model
+				if _, err := w.New(o); err != nil {
+					t.Errorf("%s --read %q --model %q: %v", w.Name, read, model, err)
+				}
+			}
+		}
+	}
+}
+
 // ofEtcd are the workloads that the store imagined here can play. Those of Kubernetes, and those beyond this store, are played by the simulator, in
 // the self-test.
 func ofEtcd() []Workload {
