@@ -30,13 +30,20 @@ type busy struct {
 }
 
 func (s storeHistory) make() history.Slice {
+	h := make(history.Slice, 0, 2*s.operations)
+	s.each(func(op history.Op) { h = append(h, op) })
+	return h
+}
+
+// each makes the history line by line.
+func (s storeHistory) each(yield func(history.Op)) {
 	type cell struct {
 		value   string
 		version int64
 	}
 	var (
 		r        = rand.New(rand.NewPCG(7, 7))
-		h        = make(history.Slice, 0, 2*s.operations)
+		lines    = int64(0)
 		cells    = make([]cell, s.keys)
 		revision = int64(1)
 		open     []*busy
@@ -54,8 +61,9 @@ func (s storeHistory) make() history.Slice {
 		slotOf[process[i]] = i
 	}
 	record := func(op history.Op) {
-		op.Index, op.Time = int64(len(h)), time.Duration(len(h))*time.Microsecond
-		h = append(h, op)
+		op.Index, op.Time = lines, time.Duration(lines)*time.Microsecond
+		lines++
+		yield(op)
 	}
 	apply := func(b *busy) {
 		b.applied, b.done = true, b.op
@@ -129,7 +137,6 @@ func (s storeHistory) make() history.Slice {
 		free = append(free, slot)
 		open = slices.Delete(open, at, at+1)
 	}
-	return h
 }
 
 // BenchmarkCheck100k is from the file to the verdict: 100,000 operations on 100 keys, 10 clients always busy, 5 % of unknown outcome,
