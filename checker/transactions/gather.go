@@ -128,7 +128,7 @@ type pipe struct {
 }
 
 func (p *pipe) feed(ctx context.Context, src history.Source) error {
-	const batch = 256
+	batch := 8 // at first: most histories of tests are short
 	pairs := make([]history.Pair, 0, batch)
 	for pair, err := range history.ClientPairs(src) {
 		if err != nil {
@@ -143,6 +143,7 @@ func (p *pipe) feed(ctx context.Context, src history.Source) error {
 		if ctx.Err() != nil {
 			return errTime
 		}
+		batch = 256
 		select {
 		case pairs = <-p.empty:
 		default:

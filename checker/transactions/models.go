@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // ErrUnknownModel is what asking for a model gives that is not in the table.
@@ -189,18 +190,22 @@ func distance(a, b string) int {
 }
 
 // atLeast are the models that are as strong as model i, with itself.
-func atLeast(i int) modelSet {
-	set := modelSet(1) << i
-	for j := i + 1; j < len(Models); j++ {
-		for _, w := range Models[j].Weaker {
-			k, _ := lookup(w)
-			if set.has(k) {
-				set |= 1 << j
+func atLeast(i int) modelSet { return stronger()[i] }
+
+var stronger = sync.OnceValue(func() []modelSet {
+	out := make([]modelSet, len(Models))
+	for i := range Models {
+		out[i] = 1 << i
+		for j := i + 1; j < len(Models); j++ {
+			for _, w := range Models[j].Weaker {
+				if k, _ := lookup(w); out[i].has(k) {
+					out[i] |= 1 << j
+				}
 			}
 		}
 	}
-	return set
-}
+	return out
+})
 
 // ruledOut are the models that an anomaly rules out.
 func ruledOut(anomaly string) modelSet {
