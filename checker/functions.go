@@ -18,6 +18,8 @@ var functions = map[string]struct{ reads, writes bool }{
 	fLockedAdd: {reads: true, writes: true},
 	fCampaign:  {reads: true, writes: true},
 	fObserve:   {reads: true},
+	// What a request puts, it returns as it was before.
+	fRequest: {reads: true, writes: true},
 }
 
 // Functions of client operations that checkers know.
@@ -50,6 +52,11 @@ const (
 	fGrant     = "grant"
 	fRenew     = "renew"
 	fRevoke    = "revoke"
+
+	fRequest = "request"
+	fCompact = "compact"
+	fPut     = "put"
+	fAppend  = "append"
 )
 
 // does tells whether a function reads and whether it writes.

@@ -135,6 +135,9 @@ func checkerTable() []namedChecker {
 		{"rw-register", "transactions that write unique values to registers, likewise", func(model, _ string) (checker.Checker, error) {
 			return checker.RWRegister(checker.TransactionOptions{Model: model})
 		}},
+		{"kv", "requests on many keys, of the newest and of past revisions, leases and compactions: every state by its revision", func(model, read string) (checker.Checker, error) {
+			return checker.KV(checker.KVOptions{Model: model, Read: read})
+		}},
 		{"snapshots", "lists of collections are snapshots of what was written, as fresh as they promise", func(model, _ string) (checker.Checker, error) {
 			return checker.Snapshots(checker.SnapshotOptions{Model: model})
 		}},
