@@ -19,6 +19,9 @@ type use struct {
 // touch counts an operation that happened or may have, and tells whether it read. A transaction (f "txn") touches the keys
 // of its micro-operations. What the others do, functions says.
 func (k keyUse) touch(p history.Pair) (read bool, err error) {
+	if p.Invoke.F == fRequest {
+		return true, k.request(p)
+	}
 	if p.Invoke.F != fTxn {
 		read, writes := does(p.Invoke.F)
 		k.use(p.Invoke.Key, p.Invoke.Process, writes)
@@ -33,6 +36,20 @@ func (k keyUse) touch(p history.Pair) (read bool, err error) {
 		read = read || m.f == microRead
 	}
 	return read, nil
+}
+
+// request touches the keys that a request names.
+func (k keyUse) request(p history.Pair) error {
+	var r kvRequest
+	if err := r.request(p.Invoke.Value); err != nil {
+		return fmt.Errorf("operation %d: %w: a request: %w", p.Invoke.Index, ErrMalformed, err)
+	}
+	for _, branch := range [][]kvOp{r.then, r.otherwise} {
+		for i := range branch {
+			k.use(branch[i].key, p.Invoke.Process, branch[i].kind != kvRange)
+		}
+	}
+	return nil
 }
 
 func (k keyUse) use(key string, p history.Process, writes bool) {

@@ -53,10 +53,12 @@ const (
 	fRenew     = "renew"
 	fRevoke    = "revoke"
 
-	fRequest = "request"
-	fCompact = "compact"
-	fPut     = "put"
-	fAppend  = "append"
+	fRequest      = "request"
+	fGrantLease   = "grant-lease"
+	fRevokeLease  = "revoke-lease"
+	fCompactStore = "compact-store"
+	fPut          = "put"
+	fAppend       = "append"
 )
 
 // does tells whether a function reads and whether it writes.

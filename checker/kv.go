@@ -23,8 +23,8 @@ type KVOptions struct {
 //
 //	request  {"if": [["mod","a","=",3]], "then": [["put","a",7], ["range","a","m"]], "else": [["get","b"]]}
 //	         → the same with "succeeded": true, "results": [[1,[["a",5,3,3,1,0]]], …]
-//	grant    17 → [17, true]         revoke  17 → [17, true], or [17, false] where there was no such lease
-//	compact  {"back": 100} → {"at": 57}
+//	grant-lease    17 → [17, true]         revoke-lease  17 → [17, true], or [17, false] where there was no such lease
+//	compact-store  {"back": 100} → {"at": 57}
 //
 // A result is [count, items], an item [key, value, create revision, mod revision, version, lease]; of puts and deletes it is what was there before.
 // A request of a past revision says which with "at"; it, and a compaction, may be {"refused": "compacted"} or "future". Op.Revision is the store's.
@@ -55,7 +55,7 @@ type kv struct{ model string }
 func (kv) Name() string { return "kv" }
 
 // Functions are requests, and what leases and compactions need.
-func (kv) Functions() []string { return []string{fRequest, fGrant, fRevoke, fCompact} }
+func (kv) Functions() []string { return []string{fRequest, fGrantLease, fRevokeLease, fCompactStore} }
 
 // KVDetail is the Detail of KV.
 type KVDetail struct {
@@ -194,7 +194,7 @@ func (j *kvJudge) compactions() {
 	var done, perhaps []*kvRequest
 	for _, r := range j.requests {
 		switch {
-		case r.f != fCompact || r.outcome == history.Fail || r.refused != "":
+		case r.f != fCompactStore || r.outcome == history.Fail || r.refused != "":
 		case r.outcome == history.OK:
 			done = append(done, r)
 			perhaps = append(perhaps, r)
@@ -208,7 +208,7 @@ func (j *kvJudge) compactions() {
 		case r.refused == refusedCompacted:
 			explained := slices.ContainsFunc(perhaps, func(c *kvRequest) bool {
 				// Of one of unknown outcome it may not be known up to where. To compact again what was compacted is refused, too.
-				return c != r && c.call < r.ret && (c.at > r.at || c.at == r.at && r.f == fCompact || c.at == 0)
+				return c != r && c.call < r.ret && (c.at > r.at || c.at == r.at && r.f == fCompactStore || c.at == 0)
 			})
 			if !explained {
 				j.f.add(Anomaly{
@@ -234,7 +234,7 @@ func (j *kvJudge) compactions() {
 func (j *kvJudge) leases() {
 	ended := map[int64]*kvRequest{}
 	for _, r := range j.requests {
-		if r.f == fRevoke && r.outcome == history.OK && r.succeeded && r.revision > 0 {
+		if r.f == fRevokeLease && r.outcome == history.OK && r.succeeded && r.revision > 0 {
 			ended[r.lease] = r
 		}
 	}

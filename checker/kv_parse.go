@@ -154,9 +154,9 @@ func (f *findings) kvRequests(ctx context.Context, src history.Source) (out []*k
 		switch r.f {
 		case fRequest:
 			err = r.request(value)
-		case fGrant, fRevoke:
+		case fGrantLease, fRevokeLease:
 			err = r.ofLease(value)
-		case fCompact:
+		case fCompactStore:
 			if r.outcome == history.Info && p.HasComplete {
 				value = p.Complete.Value // up to where it would be compacted is known only then
 			}

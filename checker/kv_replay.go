@@ -130,7 +130,7 @@ func (p *kvReplay) takeIn(r *kvRequest) {
 			p.d.Unknown++
 		}
 	case r.outcome != history.OK || r.revision == 0 || r.refused != "":
-	case r.f == fRevoke && r.succeeded:
+	case r.f == fRevokeLease && r.succeeded:
 		p.events = append(p.events, kvEvent{r, r.revision, false})
 	case r.f != fRequest:
 	case r.at != 0:
@@ -291,7 +291,7 @@ func (p *kvReplay) believe(m *kvMismatch) {
 
 // against does a request in a world, as it was done, and tells what does not agree; nil: nothing.
 func (e *kvEvent) against(w *kvWorld) *kvMismatch {
-	if e.f == fRevoke {
+	if e.f == fRevokeLease {
 		for _, it := range w.items {
 			if it.leased == e.lease {
 				return &kvMismatch{kind: kvStillLeased, key: it.key, want: it}

@@ -9,7 +9,7 @@ func TestKV(t *testing.T) {
 		is1    = `["a",1,2,2,1,0]`
 		is2    = `["a",2,2,3,2,0]`
 		open3  = `8 invoke request {"then":[["put","a",3]]} / `
-		leased = `0 grant [7,true] r=1 / 0 request {"then":[["put","a",1,7]],"results":[[0,[]]]} r=2 / `
+		leased = `0 grant-lease [7,true] r=1 / 0 request {"then":[["put","a",1,7]],"results":[[0,[]]]} r=2 / `
 	)
 	get := func(process, item, revision string) string {
 		n := "1"
@@ -51,12 +51,12 @@ func TestKV(t *testing.T) {
 		{name: "past", history: put1 + put2 + `1 request {"at":2,"then":[["get","a"]],"results":[[1,[` + is1 + `]]]} r=3`, want: "valid"},
 		{name: "another past", history: put1 + put2 + `1 request {"at":2,"then":[["get","a"]],"results":[[1,[` + is2 + `]]]} r=3`, want: "invalid wrong-snapshot a [5 3]", why: "request 5 by process 1 of revision 2 has a = 2 (revision 3), put by 3, which is later"},
 		{name: "an empty past", history: put1 + put2 + `1 request {"at":2,"then":[["get","a"]],"results":[[0,[]]]} r=3`, want: "invalid wrong-snapshot a [5 1]"},
-		{name: "compacted", history: put1 + put2 + `1 compact {"at":3} r=3 / 1 request {"at":2,"then":[["get","a"]],"refused":"compacted"}`, want: "valid"},
-		{name: "not compacted", history: put1 + put2 + `1 compact {"at":2} r=3 / 1 request {"at":2,"then":[["get","a"]],"refused":"compacted"}`, want: "invalid false-compaction [7]"},
-		{name: "perhaps compacted", history: put1 + put2 + `1 invoke compact {"back":0} / 2 request {"at":2,"then":[["get","a"]],"refused":"compacted"}`, want: "valid"},
-		{name: "a read of what is compacted", history: put1 + put2 + `1 compact {"at":3} r=3 / 1 request {"at":2,"then":[["get","a"]],"results":[[1,[` + is1 + `]]]} r=3`, want: "invalid read-of-compacted [7 5]"},
-		{name: "compacted again", history: put1 + `1 compact {"at":2} r=2 / 1 compact {"at":2,"refused":"compacted"}`, want: "valid"},
-		{name: "compacted at once", history: put1 + `1 compact {"at":2,"refused":"compacted"}`, want: "invalid false-compaction [3]"},
+		{name: "compacted", history: put1 + put2 + `1 compact-store {"at":3} r=3 / 1 request {"at":2,"then":[["get","a"]],"refused":"compacted"}`, want: "valid"},
+		{name: "not compacted", history: put1 + put2 + `1 compact-store {"at":2} r=3 / 1 request {"at":2,"then":[["get","a"]],"refused":"compacted"}`, want: "invalid false-compaction [7]"},
+		{name: "perhaps compacted", history: put1 + put2 + `1 invoke compact-store {"back":0} / 2 request {"at":2,"then":[["get","a"]],"refused":"compacted"}`, want: "valid"},
+		{name: "a read of what is compacted", history: put1 + put2 + `1 compact-store {"at":3} r=3 / 1 request {"at":2,"then":[["get","a"]],"results":[[1,[` + is1 + `]]]} r=3`, want: "invalid read-of-compacted [7 5]"},
+		{name: "compacted again", history: put1 + `1 compact-store {"at":2} r=2 / 1 compact-store {"at":2,"refused":"compacted"}`, want: "valid"},
+		{name: "compacted at once", history: put1 + `1 compact-store {"at":2,"refused":"compacted"}`, want: "invalid false-compaction [3]"},
 		{name: "yet to come", history: put1 + `1 request {"at":3,"then":[["get","a"]],"refused":"future"}`, want: "valid"},
 		{name: "not to come", history: put1 + `1 request {"at":2,"then":[["get","a"]],"refused":"future"}`, want: "invalid stale-read [3 1]"},
 		{name: "a lease", history: leased + get("1", `["a",1,2,2,1,7]`, "2"), want: "valid"},
@@ -64,9 +64,9 @@ func TestKV(t *testing.T) {
 		{name: "a lease ends", history: leased + get("1", ``, "3"), want: "valid"},
 		{name: "and not without a revision", history: leased + get("1", ``, "2"), want: "invalid lost-write a [5 3]"},
 		{name: "nor of a key without", history: put1 + get("1", ``, "3"), want: "invalid lost-write a [3 1]"},
-		{name: "revoked", history: leased + `0 revoke [7,true] r=3 / ` + get("1", ``, "3"), want: "valid"},
-		{name: "revoked, and there", history: leased + `0 revoke [7,true] r=3 / ` + get("1", `["a",1,2,2,1,7]`, "3"), want: "invalid revoked-lease a [5 3]"},
-		{name: "used after its end", history: leased + `0 revoke [7,true] r=3 / 0 request {"then":[["put","b",1,7]],"results":[[0,[]]]} r=4`, want: "invalid revoked-lease b [7 5]"},
+		{name: "revoked", history: leased + `0 revoke-lease [7,true] r=3 / ` + get("1", ``, "3"), want: "valid"},
+		{name: "revoked, and there", history: leased + `0 revoke-lease [7,true] r=3 / ` + get("1", `["a",1,2,2,1,7]`, "3"), want: "invalid revoked-lease a [5 3]"},
+		{name: "used after its end", history: leased + `0 revoke-lease [7,true] r=3 / 0 request {"then":[["put","b",1,7]],"results":[[0,[]]]} r=4`, want: "invalid revoked-lease b [7 5]"},
 		{name: "the store tells of an unknown one", history: put1 + open3 + get("1", ``, "4") + `evidence info committed a 3 v=3 r=3 / evidence info committed a null v=4 r=4`, want: "invalid lost-write a [6]"},
 		{name: "the store tells what happened", history: put1 + open3 + `8 info request {"then":[["put","a",3]]} / 9 invoke request {"then":[["put","a",4]]} / 1 request {"then":[["put","b",1]],"results":[[0,[]]]} r=4 / evidence info committed a 3 v=3 r=3`, want: "valid"},
 		{name: "one of them happened", history: put1 + open3 + `9 invoke request {"then":[["put","a",4]]} / ` + get("1", `["a",4,2,3,2,0]`, "3") + get("1", `["a",3,2,4,3,0]`, "4"), want: "valid"},

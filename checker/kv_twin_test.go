@@ -149,7 +149,7 @@ func (t *twinKV) from(s twinStore, done int) bool {
 		if elsewhere := (twinStore{s.items, s.revision + 1}); t.from(elsewhere, done) {
 			return true
 		}
-		for _, lease := range []int64{1, 2} {
+		for _, lease := range []int64{1, 2, 3} {
 			rest := slices.DeleteFunc(slices.Clone(s.items), func(it twinItem) bool { return it.lease == lease })
 			if len(rest) < len(s.items) && t.from(twinStore{rest, s.revision + 1}, done) {
 				return true

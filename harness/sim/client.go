@@ -87,6 +87,8 @@ func (o *operation) parse() (begin func(), err error) {
 	case "delete":
 		cmd.Kind = replicated.DeleteKey
 		return func() { o.call(cmd, o.deleted) }, nil
+	case "request", "grant-lease", "revoke-lease", "compact-store":
+		return o.request()
 	case "txn":
 		cmd.Kind = replicated.Transact
 		cmd.Micros, err = parseMicros(o.op.Value)
@@ -125,6 +127,7 @@ func (o *operation) fail(err error) {
 // ok completes the operation.
 func (o *operation) ok(value json.RawMessage, version, revision int64) {
 	o.op.Type, o.op.Value, o.op.Version, o.op.Revision = history.OK, value, version, revision
+	o.s.requests.sees(o.op.Process, revision)
 	o.complete()
 }
 

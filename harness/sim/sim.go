@@ -45,6 +45,7 @@ type System struct {
 	plane *controlplane.Plane
 	// lists: keys hold lists, counters: numbers, 0 at first.
 	lists, counters bool
+	requests        *requests
 	timeout         time.Duration
 	// owners counts the leases of owners of locks and elections.
 	owners int64
@@ -62,7 +63,7 @@ const planePrefix = "kube/"
 
 // spoken are the workloads whose operations the clients speak.
 var spoken = []string{
-	"", "register", "set", "append", "deletes", "counter", "unique-ids", "queue",
+	"", "register", "set", "append", "deletes", "counter", "unique-ids", "queue", "kv",
 	"lock", "lock-set", "lease", "election", "watch",
 	"kube/register", "kube/set", "kube/list", "kube/watch", "kube/lease",
 	"kube/deployment", "kube/statefulset", "kube/job", "kube/gc", "kube/node-failure", "kube/service-ip", "kube/quota",
@@ -88,7 +89,7 @@ func New(o Options) (*System, error) {
 	}
 	s := &System{
 		store: replicated.New(o.Nodes, o.Seed, bug.store), lists: o.Workload == "set" || o.Workload == "lock-set", counters: o.Workload == "counter",
-		timeout: o.Timeout, sessions: map[history.Process]*history.KeysSeen{}, kinds: o.Kinds, rules: o.Rules,
+		timeout: o.Timeout, sessions: map[history.Process]*history.KeysSeen{}, kinds: o.Kinds, rules: o.Rules, requests: newRequests(),
 	}
 	if strings.HasPrefix(o.Workload, planePrefix) {
 		s.plane = controlplane.New(s.store, controlplane.Options{

@@ -45,6 +45,8 @@ type client struct {
 	*conn
 	serializable bool
 	functions    map[string]perform
+	// newest is the highest revision that the process has seen.
+	newest int64
 }
 
 // newClients makes the column of a workload: clients that know the given functions.
@@ -99,6 +101,7 @@ func (c *client) Invoke(ctx context.Context, op history.Op) history.Op {
 		}
 		done.Error = errorText(err)
 	}
+	c.newest = max(c.newest, done.Revision)
 	return done
 }
 

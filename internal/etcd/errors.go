@@ -21,7 +21,7 @@ type rejection struct {
 	where string
 }
 
-// rejections are the only answers that make a write a fail. Each is given before the request is proposed to raft.
+// rejections are the only answers that make a write a fail. Each is given before the request is proposed to raft, or, as it says, by what applies it, instead.
 //
 // Not on the list, although they sound definite: "database space exceeded", which the quota check gives before, but
 // the applier also after it has gone through the log; "leader changed", "request timed out", "server stopped" and
@@ -33,6 +33,7 @@ var rejections = []rejection{
 	{codes.InvalidArgument, "etcdserver: key is not provided", "etcdserver/api/v3rpc/key.go, checkPutRequest, checkTxnRequest: first in the handler"},
 	{codes.InvalidArgument, "etcdserver: too many operations in txn request", "etcdserver/api/v3rpc/key.go, checkTxnRequest: first in the handler"},
 	{codes.InvalidArgument, "etcdserver: duplicate key given in txn request", "etcdserver/api/v3rpc/key.go, checkIntervals: in the handler, before the server is called"},
+	{codes.NotFound, "etcdserver: requested lease not found", "etcdserver/apply.go (3.5), etcdserver/txn (3.6, 3.7), Put and checkTxn: when it is applied, before anything of it is done; lease/lessor.go, Revoke: first"},
 	{codes.FailedPrecondition, "etcdserver: not capable", "etcdserver/api/v3rpc/interceptor.go, newUnaryInterceptor: before the handler, while the cluster's version is not known"},
 }
 

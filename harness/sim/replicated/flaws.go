@@ -40,6 +40,9 @@ const (
 	WatchGapAtStart
 	WatchCompactionUntold
 	WatchEndsSilently
+	NewerThanAsked
+	LeaseUncompared
+	DeletesMiscounted
 )
 
 // How often flaws strike: once in so many chances, and how late.

@@ -87,7 +87,7 @@ func (s *Cluster) performOnLease(cmd *Command) (r Result, done bool) {
 			r.OK = false
 			return r, true
 		}
-	case ReadKey, WriteKey, SwapKey, DeleteKey, Transact:
+	case ReadKey, WriteKey, SwapKey, DeleteKey, Transact, Evaluate, WriteAll:
 	}
 	return r, false
 }

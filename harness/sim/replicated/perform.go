@@ -43,6 +43,29 @@ func (s *Cluster) perform(cmd *Command) Result {
 	return r
 }
 
+// Change makes a change of the store's own, as what a lease's end deletes, if there is a leader.
+func (s *Cluster) Change(f func(View) Entry) bool {
+	if s.leader == nil || !s.leads(s.leader) {
+		return false
+	}
+	if e := f(View{s.store}); len(e) > 0 {
+		s.commit(e)
+	}
+	return true
+}
+
+// At is the state that a revision of the log made.
+func (s *Cluster) At(revision int64) View {
+	then := newStore()
+	for _, e := range s.log[:min(len(s.log), max(0, AppliedAt(revision)))] {
+		then.apply(e)
+	}
+	return View{then}
+}
+
+// Strikes tells whether a flaw of what is built on the store strikes now.
+func (s *Cluster) Strikes(f Flaw, once int) bool { return s.flaw == f && s.Chance(once) }
+
 // again does a write a second time. A guarded write of a list, which would find its guard broken, adds its element again.
 func (s *Cluster) again(cmd *Command) {
 	if cmd.Kind == PutGuarded {

@@ -120,7 +120,23 @@ type Command struct {
 	Micros []Micro
 	// Puts are written at once; those that delete what does not exist are left out.
 	Puts []Put
+	// Evaluate tells what the state makes of a request: its answer, and what it writes, nil if nothing. It may be asked more than
+	// once. ReadsOnly: it never writes.
+	Evaluate  func(View) (answer any, e Entry)
+	ReadsOnly bool
 }
+
+// View is a state of the store, to look at.
+type View struct{ s *store }
+
+// Revision is the state's.
+func (v View) Revision() int64 { return v.s.revision }
+
+// Item is what a key holds; of version 0 where it does not exist.
+func (v View) Item(key string) Item { return v.s.items[key] }
+
+// Keys are those that exist, in order.
+func (v View) Keys() []string { return slices.Sorted(maps.Keys(v.s.items)) }
 
 // Guarded is a write that is done if its key has a version.
 type Guarded struct {
@@ -144,6 +160,7 @@ const (
 	RenewLease
 	RevokeLease
 	WriteAll
+	Evaluate
 )
 
 // Micro is a micro-operation of a transaction, and what it read.
@@ -156,7 +173,11 @@ type Micro struct {
 
 // Reads tells whether a command changes nothing, whatever it finds.
 func (c *Command) Reads() bool {
-	if c.Kind != Transact {
+	switch c.Kind {
+	case Transact:
+	case Evaluate:
+		return c.ReadsOnly
+	default:
 		return c.Kind == ReadKey || c.Kind == OldestOf
 	}
 	return !slices.ContainsFunc(c.Micros, func(m Micro) bool { return !m.Read })
@@ -172,6 +193,7 @@ type Result struct {
 	Revision int64
 	Micros   []Micro
 	Written  Entry // of WriteAll
+	Answer   any   // of Evaluate
 }
 
 // evaluate tells what a command returns and what it would write, nil if nothing.
@@ -211,6 +233,10 @@ func (s *store) evaluate(c *Command, ignoreGuard, ownUnseen bool) (Result, Entry
 		r.Micros, e = s.transact(c.Micros, ownUnseen)
 		return r, e
 	case GrantLease, RenewLease, RevokeLease: // performed before: they write nothing, or what their leases say
+	case Evaluate:
+		var e Entry
+		r.Answer, e = c.Evaluate(View{s})
+		return r, e
 	}
 	r.OK = false
 	return r, nil
