@@ -102,6 +102,9 @@ func (snapshots) Functions() []string { return collectionFunctions }
 // Functions are those of collections.
 func (watches) Functions() []string { return collectionFunctions }
 
+// Functions are those of ranges of keys.
+func (keyWatches) Functions() []string { return []string{fChange, fRange, fCompact, fWatch} }
+
 // Functions are those of collections.
 func (changes) Functions() []string { return collectionFunctions }
 
