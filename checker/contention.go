@@ -78,7 +78,7 @@ const (
 	microAppend = "append"
 )
 
-// micro is one operation of a transaction: [f, key, value].
+// micro is one operation of a transaction: [f, key, value], perhaps with a version beside.
 type micro struct {
 	f   string
 	key string
@@ -98,8 +98,8 @@ func parseTxn(op history.Op) ([]micro, error) {
 		if err != nil {
 			return nil, fmt.Errorf("operation %d: a micro-operation: %w", op.Index, err)
 		}
-		if len(parts) != 3 {
-			return nil, fmt.Errorf("operation %d: %w: the micro-operation %.60s has not 3 parts", op.Index, ErrMalformed, text)
+		if len(parts) != 3 && len(parts) != 4 {
+			return nil, fmt.Errorf("operation %d: %w: the micro-operation %.60s has neither 3 parts nor 4", op.Index, ErrMalformed, text)
 		}
 		micros[i] = micro{f: unquote(parts[0]), key: unquote(parts[1]), value: parts[2]}
 	}

@@ -19,7 +19,8 @@ var functions = map[string]struct{ reads, writes bool }{
 	fCampaign:  {reads: true, writes: true},
 	fObserve:   {reads: true},
 	// What a request puts, it returns as it was before.
-	fRequest: {reads: true, writes: true},
+	fRequest:  {reads: true, writes: true},
+	fTransfer: {reads: true, writes: true},
 }
 
 // Functions of client operations that checkers know.
@@ -59,6 +60,7 @@ const (
 	fCompactStore = "compact-store"
 	fPut          = "put"
 	fAppend       = "append"
+	fTransfer     = "transfer"
 )
 
 // does tells whether a function reads and whether it writes.

@@ -87,6 +87,12 @@ func (appendInternal) Functions() []string { return []string{fTxn} }
 // Functions are transactions.
 func (transactional) Functions() []string { return []string{fTxn} }
 
+// Functions are those of banks.
+func (bank) Functions() []string { return []string{fTransfer, fRead} }
+
+// Functions are transactions.
+func (longFork) Functions() []string { return []string{fTxn} }
+
 // Functions are those whose versions can be compared.
 func (sessions) Functions() []string { return versionedFunctions }
 

@@ -15,6 +15,9 @@ type TransactionOptions struct {
 	Model string
 }
 
+// TransactionModels are the names that TransactionOptions.Model may have, the weaker ones first.
+func TransactionModels() []string { return transactions.ModelNames() }
+
 // ListAppend judges transactions that append unique elements to lists and read them: see the package transactions.
 func ListAppend(o TransactionOptions) (Checker, error) {
 	return newTransactional("list-append", transactions.ListAppend, o)

@@ -138,6 +138,10 @@ func checkerTable() []namedChecker {
 		{"kv", "requests on many keys, of the newest and of past revisions, leases and compactions: every state by its revision", func(model, read string) (checker.Checker, error) {
 			return checker.KV(checker.KVOptions{Model: model, Read: read})
 		}},
+		{"bank", "transfers between accounts neither make nor lose money, and leave no account in debt", plain(checker.Bank())},
+		{"long-fork", "no two transactions see two writes in opposite orders (--model tells whether that is allowed)", func(model, _ string) (checker.Checker, error) {
+			return checker.LongFork(checker.TransactionOptions{Model: model})
+		}},
 		{"snapshots", "lists of collections are snapshots of what was written, as fresh as they promise", func(model, _ string) (checker.Checker, error) {
 			return checker.Snapshots(checker.SnapshotOptions{Model: model})
 		}},

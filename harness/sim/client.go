@@ -59,6 +59,9 @@ func (o *operation) parse() (begin func(), err error) {
 	cmd := replicated.Command{Key: o.op.Key}
 	switch o.op.F {
 	case "read":
+		if o.s.banks {
+			return o.audit()
+		}
 		return func() { o.call(cmd, o.read) }, nil
 	case "write":
 		cmd.Kind = replicated.WriteKey
@@ -89,6 +92,8 @@ func (o *operation) parse() (begin func(), err error) {
 		return func() { o.call(cmd, o.deleted) }, nil
 	case "request", "grant-lease", "revoke-lease", "compact-store":
 		return o.request()
+	case "transfer":
+		return o.transfer()
 	case "txn":
 		cmd.Kind = replicated.Transact
 		cmd.Micros, err = parseMicros(o.op.Value)
@@ -163,26 +168,4 @@ func (o *operation) swapped(cmd replicated.Command, r replicated.Result) {
 		return
 	}
 	o.ok(encode([]any{cmd.Old, cmd.New, false, o.content(r.Item)}), r.Item.Version, r.Revision)
-}
-
-func (o *operation) transacted(r replicated.Result) {
-	value := []byte{'['}
-	for i, m := range r.Micros {
-		if i > 0 {
-			value = append(value, ',')
-		}
-		if m.Read {
-			value = append(append(append(value, `["r",`...), encode(m.Key)...), ',')
-			value = listJSON(value, m.Seen)
-		} else {
-			value = append(append(append(value, `["append",`...), encode(m.Key)...), ',')
-			value = append(value, encode(m.Element)...)
-		}
-		value = append(value, ']')
-	}
-	version := r.Revision
-	if !containsAppend(r.Micros) {
-		version = 0
-	}
-	o.ok(append(value, ']'), version, r.Revision)
 }

@@ -46,7 +46,9 @@ type System struct {
 	// lists: keys hold lists, counters: numbers, 0 at first.
 	lists, counters bool
 	requests        *requests
-	timeout         time.Duration
+	// registers: transactions are of registers, banks: reads are of all accounts of a bank.
+	registers, banks bool
+	timeout          time.Duration
 	// owners counts the leases of owners of locks and elections.
 	owners int64
 	// sessions and compacted are what the clients of ranges of keys have seen.
@@ -65,6 +67,7 @@ const planePrefix = "kube/"
 var spoken = []string{
 	"", "register", "set", "append", "deletes", "counter", "unique-ids", "queue", "kv",
 	"lock", "lock-set", "lease", "election", "watch",
+	"wr", "stm", "bank", "long-fork",
 	"kube/register", "kube/set", "kube/list", "kube/watch", "kube/lease",
 	"kube/deployment", "kube/statefulset", "kube/job", "kube/gc", "kube/node-failure", "kube/service-ip", "kube/quota",
 }
@@ -91,6 +94,7 @@ func New(o Options) (*System, error) {
 		store: replicated.New(o.Nodes, o.Seed, bug.store), lists: o.Workload == "set" || o.Workload == "lock-set", counters: o.Workload == "counter",
 		timeout: o.Timeout, sessions: map[history.Process]*history.KeysSeen{}, kinds: o.Kinds, rules: o.Rules, requests: newRequests(),
 	}
+	s.registers, s.banks = slices.Contains(registers, o.Workload), o.Workload == "bank"
 	if strings.HasPrefix(o.Workload, planePrefix) {
 		s.plane = controlplane.New(s.store, controlplane.Options{
 			Flaw: bug.plane, Timeout: o.Timeout, Read: o.Read, Sets: o.Workload == "kube/set",

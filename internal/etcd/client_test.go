@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +36,10 @@ func open(t *testing.T, s harness.System, make harness.NewClients, o harness.Cli
 	return c
 }
 
-// say performs "f key value" and renders the completion as "type value v=version".
+// versions are the fourth parts of micro-operations.
+var versions = regexp.MustCompile(`(\["(?:r|append|w)","[^"]*",(?:null|-?[0-9]+|\[[0-9,]*\])),[0-9]+\]`)
+
+// say performs "f key value" and renders the completion as "type value error", a transaction's without versions.
 func say(t *testing.T, c harness.Client, line string) (history.Op, string) {
 	t.Helper()
 	f, rest, _ := strings.Cut(line, " ")
@@ -48,7 +52,7 @@ func say(t *testing.T, c harness.Client, line string) (history.Op, string) {
 		op.Value = json.RawMessage(value)
 	}
 	done := c.Invoke(context.Background(), op)
-	text := done.Type.String() + " " + string(done.Value)
+	text := done.Type.String() + " " + versions.ReplaceAllString(string(done.Value), "$1]")
 	if done.Error != "" {
 		text += " " + done.Error
 	}

@@ -134,16 +134,14 @@ func (p *proxy) close() {
 func afterOne(t *testing.T, c harness.Client, flag *atomic.Bool) {
 	t.Helper()
 	own := c.(*client)
-	own.functions = map[string]perform{
-		"add": func(ctx context.Context, c *client, op history.Op) (history.Op, error) {
+	wrapped := map[string]perform{}
+	for name, f := range own.functions {
+		wrapped[name] = func(ctx context.Context, c *client, op history.Op) (history.Op, error) {
 			c.kv = &tripwire{KVClient: c.kv, flag: flag}
-			return addElement(ctx, c, op)
-		},
-		"txn": func(ctx context.Context, c *client, op history.Op) (history.Op, error) {
-			c.kv = &tripwire{KVClient: c.kv, flag: flag}
-			return performTxn(ctx, c, op)
-		},
+			return f(ctx, c, op)
+		}
 	}
+	own.functions = wrapped
 }
 
 // tripwire is an etcd that sets a flag once it has answered a call.

@@ -89,11 +89,16 @@ func (c *call) arrive() {
 		r, _ := c.n.replica.evaluate(&c.cmd, false, false)
 		c.answer(r, nil)
 		return
+	case s.flaw == LongFork && reads && c.cmd.Kind == Transact:
+		r, _ := s.asSeenBy(c.n, &c.cmd).evaluate(&c.cmd, false, false)
+		c.answer(r, nil)
+		return
 	case c.n.fork != nil:
 		r, e := c.n.fork.evaluate(&c.cmd, false, false)
 		if e != nil {
 			c.n.fork.apply(e)
 			r.Revision = c.n.fork.revision
+			stamp(r.Micros, r.Revision)
 		}
 		c.answer(r, nil)
 		return
@@ -131,29 +136,13 @@ func (c *call) propose(leader *Node) {
 // commit performs the command, at this moment, and sends the result back.
 func (c *call) commit(leader *Node) {
 	s := c.s
-	if s.flaw == TornTransaction && s.torn(c, leader) {
+	if s.torn(c, leader) || s.late(c, leader) {
 		return
 	}
+	s.hide(c)
 	r := s.perform(&c.cmd)
 	if s.flaw == MixedRead && c.cmd.Kind == ReadKey && s.Chance(mixedOnce) {
 		r.Item = c.n.replica.items[c.cmd.Key]
 	}
 	s.send(leader, c.n, func() { c.answer(r, nil) })
-}
-
-// torn performs a transaction in two halves, if there are two and the bug strikes.
-func (s *Cluster) torn(c *call, leader *Node) bool {
-	n := len(c.cmd.Micros)
-	if n < 2 || !s.Chance(tornOnce) {
-		return false
-	}
-	first, second := c.cmd, c.cmd
-	first.Micros, second.Micros = c.cmd.Micros[:n/2], c.cmd.Micros[n/2:]
-	head := s.perform(&first)
-	s.Clock.After(s.Between(0, tornGap), func() {
-		r := s.perform(&second)
-		r.Micros = append(head.Micros, r.Micros...)
-		s.send(leader, c.n, func() { c.answer(r, nil) })
-	})
-	return true
 }

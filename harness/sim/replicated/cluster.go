@@ -37,6 +37,8 @@ type Cluster struct {
 	// past and compactions are for watches.
 	past        past
 	compactions []int64
+	// hidden is what nodes show instead of recent writes of others, with the bug that has them do so.
+	hidden map[string]hidden
 }
 
 // Node is one member.

@@ -43,6 +43,8 @@ const (
 	NewerThanAsked
 	LeaseUncompared
 	DeletesMiscounted
+	WriteSkew
+	LongFork
 )
 
 // How often flaws strike: once in so many chances, and how late.
@@ -63,10 +65,13 @@ const (
 	leaseOnce       = 3
 	revivesOnce     = 2
 	seenLateOnce    = 5
+	lateOnce        = 2
 
 	watchStrikesOnce = 20
 	beforeStartBy    = 3 // revisions
 
+	lateGap      = 20 * time.Millisecond
+	forkDelay    = 100 * time.Millisecond
 	tornGap      = 10 * time.Millisecond
 	surfacesMax  = 200 * time.Millisecond
 	doubleGapMin = 5 * time.Millisecond

@@ -15,6 +15,7 @@ func (s *Cluster) perform(cmd *Command) Result {
 		return r
 	case s.flaw == LostWrite && s.Chance(lostWriteOnce):
 		r.Revision++
+		stamp(r.Micros, r.Revision)
 		return r
 	case s.flaw == ElementLost && s.Chance(elementLostOnce):
 		for i := range e {
@@ -40,6 +41,7 @@ func (s *Cluster) perform(cmd *Command) Result {
 	if s.flaw == RevisionTwice && s.Chance(revisionOnce) {
 		r.Revision--
 	}
+	stamp(r.Micros, r.Revision)
 	return r
 }
 

@@ -163,14 +163,6 @@ const (
 	Evaluate
 )
 
-// Micro is a micro-operation of a transaction, and what it read.
-type Micro struct {
-	Read    bool
-	Key     string
-	Element int64
-	Seen    []int64
-}
-
 // Reads tells whether a command changes nothing, whatever it finds.
 func (c *Command) Reads() bool {
 	switch c.Kind {
@@ -260,26 +252,4 @@ func (s *store) guarded(c *Command) bool {
 	}
 	return (c.Any || s.items[c.Key].Version == c.Guard) &&
 		!slices.ContainsFunc(c.Also, func(g Guarded) bool { return s.items[g.Key].Version != g.Guard })
-}
-
-// transact evaluates the micro-operations in their order, each seeing the ones before.
-func (s *store) transact(micros []Micro, ownUnseen bool) ([]Micro, Entry) {
-	var e Entry
-	out := slices.Clone(micros)
-	for i, m := range micros {
-		at := slices.IndexFunc(e, func(p Put) bool { return p.Key == m.Key })
-		elements := s.items[m.Key].Elements
-		if at >= 0 && (!m.Read || !ownUnseen) {
-			elements = e[at].Elements
-		}
-		switch {
-		case m.Read:
-			out[i].Seen = elements
-		case at >= 0:
-			e[at].Elements = append(slices.Clip(elements), m.Element)
-		default:
-			e = append(e, Put{Key: m.Key, Elements: append(slices.Clip(elements), m.Element)})
-		}
-	}
-	return out, e
 }
