@@ -71,7 +71,7 @@ type sighting struct {
 }
 
 // order is a pair of keys: a read saw the first one written, and not the second.
-type order struct{ first, second string }
+type forkOrder struct{ first, second string }
 
 // longForkJudge gathers what was written and read.
 type longForkJudge struct {
@@ -80,13 +80,13 @@ type longForkJudge struct {
 	d     LongForkDetail
 	keys  map[string]*onceWritten
 	reads []sighting
-	pairs map[order]*sighting
+	pairs map[forkOrder]*sighting
 }
 
 func (longFork) Name() string { return "long-fork" }
 
 func (c longFork) Check(ctx context.Context, src history.Source, _ Budget) (Result, error) {
-	j := longForkJudge{longFork: c, keys: map[string]*onceWritten{}, pairs: map[order]*sighting{}}
+	j := longForkJudge{longFork: c, keys: map[string]*onceWritten{}, pairs: map[forkOrder]*sighting{}}
 	err := j.f.clients(ctx, src, func(p history.Pair) error {
 		if p.Invoke.F != fTxn {
 			return nil
@@ -205,7 +205,7 @@ func (j *longForkJudge) judge(s *sighting) {
 			k.doubt = fmt.Sprintf("%d read a value of it, and nobody wrote it", s.index)
 		}
 		for _, b := range s.blank {
-			j.fork(s, order{w, b})
+			j.fork(s, forkOrder{w, b})
 		}
 	}
 	for _, b := range s.blank {
@@ -224,7 +224,7 @@ func (j *longForkJudge) judge(s *sighting) {
 }
 
 // fork tells a pair of keys that was seen in the other order.
-func (j *longForkJudge) fork(s *sighting, seen order) {
+func (j *longForkJudge) fork(s *sighting, seen forkOrder) {
 	if j.pairs[seen] != nil {
 		return
 	}
@@ -232,7 +232,7 @@ func (j *longForkJudge) fork(s *sighting, seen order) {
 		return // it does not agree with itself, or can't be judged
 	}
 	j.pairs[seen] = s
-	other := j.pairs[order{seen.second, seen.first}]
+	other := j.pairs[forkOrder{seen.second, seen.first}]
 	if other == nil {
 		return
 	}
