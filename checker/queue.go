@@ -69,12 +69,13 @@ func (fifo) Check(ctx context.Context, src history.Source, b Budget) (Result, er
 		d.Queues++
 		q := queues[key]
 		r := monitors.Queue(q.ops)
-		switch {
-		case r.Verdict == monitors.Violated:
+		switch r.Verdict {
+		case monitors.Violated:
 			f.add(q.anomaly(names, r))
-		case r.Verdict == monitors.Undecided:
+		case monitors.Undecided:
 			d.BySearch++
 			q.search(ctx, &f, r.Why, cmp.Or(b.MemoryBytes, defaultMemoryBytes)/queueSearchShare)
+		case monitors.Linearizable:
 		}
 	}
 	if d.Queues == 0 {

@@ -77,9 +77,11 @@ func (l stateLayout) done(c []uint64) slotSet { return c[headWords : headWords+l
 func (l stateLayout) optional(c []uint64) slotSet {
 	return c[headWords+l.slotWords : headWords+2*l.slotWords]
 }
+
 func (l stateLayout) used(c []uint64, k int) uint32 {
 	return uint32(c[headWords+2*l.slotWords+k/2] >> (32 * (k & 1))) //nolint:gosec // half a word
 }
+
 func (l stateLayout) use(c []uint64, k int) { c[headWords+2*l.slotWords+k/2] += 1 << (32 * (k & 1)) }
 
 func valueOf(c []uint64) int32 { return int32(uint32(c[0])) } //nolint:gosec // half a word

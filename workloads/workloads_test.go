@@ -26,7 +26,7 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%s lacks a column", w.Name)
 		}
 	}
-	for name, near := range map[string]string{"etcd/regster": "etcd/register", "set": "etcd/set", "append": "etcd/append", "": "etcd/kv"} {
+	for name, near := range map[string]string{"etcd/regster": "etcd/register", "set": "etcd/set", "append": "etcd/append", "": "etcd/wr"} {
 		if _, err := Lookup(name); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "did you mean "+near+"?") {
 			t.Errorf("%q: %v, want %s", name, err, near)
 		}
